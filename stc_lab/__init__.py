@@ -1,0 +1,1 @@
+"""Spatio-Temporal Consistency Lab."""
