@@ -1,4 +1,4 @@
-"""The pinhole camera: intrinsics that travel with the image size they belong to (CONVENTIONS.md, pixels and cameras)."""
+"""The pinhole camera: intrinsics that travel with the image size they belong to (CONVENTIONS.md, pixels, cameras)."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stc_lab.errors import InputError
+
+MIN_DEPTH = 1e-3  # m: nearer points count as behind the camera, so that x / z stays finite
 
 
 @dataclass(frozen=True)
@@ -130,31 +132,23 @@ class Camera:
 
     def rays(self) -> Float[Tensor, "b 3 h w"]:
         """Camera-frame direction of each pixel centre, scaled to z = 1."""
-        like = {"device": self.K.device, "dtype": self.K.dtype}
-        y, x = torch.meshgrid(
-            torch.arange(self.height, **like), torch.arange(self.width, **like), indexing="ij"
-        )  # type: ignore[call-overload]
+        x = torch.arange(self.width, device=self.K.device, dtype=self.K.dtype)
+        y = torch.arange(self.height, device=self.K.device, dtype=self.K.dtype)[:, None]
         fx, skew, cx = (self.K[:, 0, i, None, None] for i in range(3))
         fy, cy = (self.K[:, 1, i, None, None] for i in (1, 2))
-        ray_y = (y - cy) / fy
+        ray_y = ((y - cy) / fy).expand(-1, -1, self.width)
         ray_x = (x - cx - skew * ray_y) / fx
         return torch.stack([ray_x, ray_y, torch.ones_like(ray_x)], dim=1)
 
     def backproject(self, depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Camera-frame points (m) of pixels whose z-depth (m) is known."""
+        """Camera-frame points (m) of the pixels at this z-depth (m)."""
         self.expect_size("depth", depth.shape[-2], depth.shape[-1])
         return self.rays().to(depth.dtype) * depth
 
     def project(self, points: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """Pixel coordinates (x, y) of camera-frame points; a point at or behind the camera plane gets NaN-free nonsense.
-
-        Ask `points[:, 2] > MIN_DEPTH` which of them are real: a warp does (CONVENTIONS.md, visible).
-        """
+        """Pixel coordinates (x, y) of camera-frame points; finite, but meaningless where z <= MIN_DEPTH."""
         z = points[:, 2]
         z = torch.where(z > MIN_DEPTH, z, torch.ones_like(z))
         x, y = points[:, 0] / z, points[:, 1] / z
         K = self.K.to(points.dtype)[:, :, :, None, None]
         return torch.stack([K[:, 0, 0] * x + K[:, 0, 1] * y + K[:, 0, 2], K[:, 1, 1] * y + K[:, 1, 2]], dim=1)
-
-
-MIN_DEPTH = 1e-3  # m: nearer points count as behind the camera, so that x / z stays finite

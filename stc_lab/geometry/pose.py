@@ -9,20 +9,22 @@ from stc_lab.errors import InputError
 
 def check_pose(T: Float[Tensor, "b 4 4"], name: str) -> None:
     """Raise unless `T` is a finite rigid motion: orthonormal rotation, determinant +1, last row (0, 0, 0, 1)."""
-    if T.ndim != 3 or T.shape[1:] != (4, 4):
+    if T.ndim != 3 or T.shape[1:] != (4, 4) or len(T) == 0:
         raise InputError(f"{name} must be [b, 4, 4], got {list(T.shape)}", hint="add a batch axis, T[None]")
     if not T.is_floating_point():
         raise InputError(f"{name} must be floating point, got {T.dtype}")
     if not bool(torch.isfinite(T).all()):
         raise InputError(
-            f"{name} holds NaN or infinite values", hint="lost tracking, which ScanNet marks with -inf: skip such frames"
+            f"{name} holds NaN or infinite values",
+            hint="lost tracking, which ScanNet marks with -inf: skip such frames",
         )
-    R = T[:, :3, :3].detach().double()
-    off = (R @ R.transpose(1, 2) - torch.eye(3, dtype=R.dtype, device=R.device)).abs().amax()
+    R = T[:, :3, :3].detach()
+    off = float((R @ R.transpose(1, 2) - torch.eye(3, dtype=R.dtype, device=R.device)).abs().amax())
+    right_handed = (torch.linalg.cross(R[:, 0], R[:, 1]) * R[:, 2]).sum(dim=1).amin() > 0
     last_row = T.new_tensor([0.0, 0.0, 0.0, 1.0])
-    if bool(off > 1e-2) or bool((torch.linalg.det(R) < 0).any()) or bool((T[:, 3] != last_row).any()):
+    if off > 1e-2 or not bool(right_handed) or bool((T[:, 3] != last_row).any()):
         raise InputError(
-            f"{name} is no rigid motion: R R^T differs from the identity by {float(off):.2g} "
+            f"{name} is no rigid motion: R R^T differs from the identity by {off:.2g} "
             f"(limit 0.01), det(R) must be +1 and the last row (0, 0, 0, 1)",
             hint="a 3x4 or transposed matrix, a scale in the rotation, or quaternion elements in the wrong order",
         )

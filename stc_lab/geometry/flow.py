@@ -1,0 +1,133 @@
+"""Optical flow from depth and motion or from two images, and warps along it (CONVENTIONS.md, flow)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from stc_lab.errors import InputError
+from stc_lab.geometry.camera import Camera
+from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
+from stc_lab.geometry.reproject import inside, pixel_grid, reproject
+from stc_lab.geometry.warp import (
+    DepthTolerance,
+    Warped,
+    WarpedLabels,
+    masked_labels,
+    sample,
+    sample_labels,
+    seen_by,
+)
+
+UNKNOWN_FLOW = 1e9  # px: the Middlebury format marks unknown flow by larger values
+LEAST_DIS_SIZE = 12  # px: OpenCV refuses images with both sides smaller
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where the pixels of a lie in b, and which of them b sees."""
+
+    flow: Float[Tensor, "b 2 h w"]  # px; flow_ab: the pixel p of a lands at p + flow_ab(p) in b
+    visible: Bool[Tensor, "b h w"]  # on a's grid
+
+
+def rigid_flow(
+    depth_a: Float[Tensor, "b 1 h w"],
+    camera_a: Camera,
+    T_b_a: Float[Tensor, "b 4 4"],
+    *,
+    camera_b: Camera | None = None,
+    depth_b: Float[Tensor, "b 1 hb wb"] | None = None,
+    tolerance: DepthTolerance = DepthTolerance(),
+) -> Flow:
+    """Flow of a scene in which only the camera moves; 0 where the depth is unknown or the point is behind camera b.
+
+    `visible` is that of `correspond`: occlusion is tested only with `depth_b`.
+    """
+    camera_b = camera_a if camera_b is None else camera_b
+    found = reproject(depth_a, camera_a, T_b_a, camera_b)
+    flow = torch.where(found.real[:, None], found.motion, torch.zeros_like(found.motion))
+    return Flow(flow, seen_by(found, camera_b, depth_b, tolerance, name="depth_b"))
+
+
+def dis_flow(
+    image_a: Float[Tensor, "b 3 h w"],
+    image_b: Float[Tensor, "b 3 h w"],
+    *,
+    preset: Literal["ultrafast", "fast", "medium"] = "medium",
+) -> Float[Tensor, "b 2 h w"]:
+    """Estimate flow_ab (px) from two RGB images by dense inverse search (Kroeger et al. 2016, OpenCV's).
+
+    OpenCV works on 8-bit grey images on the CPU, one pair after the other; the result returns to the images' device
+    and dtype, without gradient. Brightness is left as it is: align exposures first if they differ.
+    """
+    import cv2
+
+    presets = {
+        "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+        "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+        "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+    }
+    if preset not in presets:
+        raise InputError(f"preset must be one of {', '.join(presets)}, got {preset!r}")
+    expect_map("image_a", image_a, channels=3)
+    expect_map("image_b", image_b, channels=3)
+    expect_alike("image_b", image_b, "image_a", image_a)
+    if image_a.shape != image_b.shape:
+        raise InputError(f"both images must have one size, got {list(image_a.shape)} and {list(image_b.shape)}")
+    if max(image_a.shape[-2:]) < LEAST_DIS_SIZE:
+        raise InputError(f"dis_flow needs at least {LEAST_DIS_SIZE} px on one side, got {list(image_a.shape[-2:])}")
+    estimator = cv2.DISOpticalFlow.create(presets[preset])
+    grey_a, grey_b = _grey("image_a", image_a), _grey("image_b", image_b)
+    flows = np.stack(
+        [estimator.calc(a, b, None) for a, b in zip(grey_a, grey_b, strict=True)]  # type: ignore[call-overload]
+    )  # OpenCV's stubs do not know that there may be no first guess
+    return torch.from_numpy(flows).permute(0, 3, 1, 2).to(image_a)
+
+
+def warp_by_flow(source_b: Float[Tensor, "b c h w"], flow_ab: Float[Tensor, "b 2 h w"]) -> Warped:
+    """Show b's image or logits on a's grid by sampling b at x + flow_ab; visible where that lies inside b.
+
+    Flow knows no depth: occlusion must come from elsewhere, as from `forward_backward_visible`. Unknown flow, which
+    Middlebury files mark by values over 1e9 and others by NaN, is not visible.
+    """
+    expect_map("source_b", source_b)
+    pixels = _landing(flow_ab, "source_b", source_b)
+    return Warped(sample(source_b, pixels), inside(pixels, *source_b.shape[-2:]))
+
+
+def warp_labels_by_flow(labels_b: Int64[Tensor, "b h w"], flow_ab: Float[Tensor, "b 2 h w"]) -> WarpedLabels:
+    """Show b's labels on a's grid by the nearest pixel to x + flow_ab; 255 where that lies outside b."""
+    expect_labels("labels_b", labels_b)
+    pixels = _landing(flow_ab, "labels_b", labels_b)
+    return masked_labels(sample_labels(labels_b, pixels), inside(pixels, *labels_b.shape[-2:]))
+
+
+def _landing(flow_ab: Float[Tensor, "b 2 h w"], name: str, source_b: Tensor) -> Float[Tensor, "b 2 h w"]:
+    """Where flow_ab leads, far outside the image where the flow is unknown."""
+    expect_map("flow_ab", flow_ab, channels=2)
+    expect_alike("flow_ab", flow_ab, name, source_b, dtype=source_b.is_floating_point())
+    if flow_ab.shape[-2:] != source_b.shape[-2:]:
+        raise InputError(
+            f"flow_ab and {name} must have one size, got {list(flow_ab.shape[-2:])} and {list(source_b.shape[-2:])} px",
+            hint="a resized flow must also be scaled, its unit is the pixel",
+        )
+    known = (flow_ab.abs() < UNKNOWN_FLOW).all(dim=1, keepdim=True)
+    return pixel_grid(flow_ab) + torch.where(known, flow_ab, torch.full_like(flow_ab, -UNKNOWN_FLOW))
+
+
+def _grey(name: str, images: Float[Tensor, "b 3 h w"]) -> np.ndarray:
+    """8-bit luma (ITU-R BT.601) of RGB images in [0, 1]."""
+    images = images.detach()
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -0.01 and high <= 1.01):
+        raise InputError(
+            f"{name} must be RGB in [0, 1], got values from {low:.3g} to {high:.3g}",
+            hint="divide 8-bit values by 255; undo any normalisation by mean and deviation",
+        )
+    red, green, blue = images.unbind(dim=1)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue) * 255
+    return grey.round().clamp(0, 255).to("cpu", torch.uint8).numpy()
