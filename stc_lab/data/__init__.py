@@ -1,0 +1,21 @@
+"""Frames of video from every source in one schema."""
+
+from stc_lab.data.cache import atomic_folder, build_once, cache_root
+from stc_lab.data.frames import Clip
+from stc_lab.data.resize import resize_clip, resize_image, resize_nearest
+from stc_lab.data.schema import SourceInfo, frame_features
+from stc_lab.data.videos import Videos, array_videos
+
+__all__ = [
+    "Clip",
+    "SourceInfo",
+    "Videos",
+    "array_videos",
+    "atomic_folder",
+    "build_once",
+    "cache_root",
+    "frame_features",
+    "resize_clip",
+    "resize_image",
+    "resize_nearest",
+]
