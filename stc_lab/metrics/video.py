@@ -1,0 +1,123 @@
+"""Consistency of label maps over time: video consistency VC_n (He et al. 2021) and agreement along a warp."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from stc_lab.errors import InputError
+from stc_lab.geometry.warp import WarpedLabels
+
+
+@dataclass(frozen=True)
+class VideoScore:
+    """A share of pixels, what it rests on, and where it comes from."""
+
+    value: float  # 0..1
+    support: int  # pixels counted; a pixel counts once in each window
+    map: Float[Tensor, "*frames h w"] | None = None  # the share at each pixel; NaN where nothing was counted
+    windows: Float64[Tensor, " n"] | None = None  # VC_n only: the share in each window; NaN where nothing was counted
+
+
+def video_consistency(
+    prediction: Int64[Tensor, "t h w"],
+    truth: Int64[Tensor, "t h w"],
+    n: int,
+    *,
+    official: bool = False,
+    ignore_index: int = 255,
+) -> VideoScore:
+    """VC_n of one video: where the truth keeps its class for n frames, does the prediction keep it too?
+
+    A window of n frames counts the pixels whose truth is one class throughout (and not `ignore_index`); its score is
+    the share of them predicted as that class throughout. Windows start at each of the t - n + 1 first frames; the value
+    is the mean over those that count a pixel.
+
+    He et al. 2021 print no formula: VC is to "evaluate the category consistency among long-range adjacent frames" of
+    VSPW (Miao et al. 2021). We take the category to be the true one, so a prediction must be right, not merely steady.
+    The script of VSPW, VC_perclip.py, which gives the published numbers, does otherwise in three ways, and
+    `official=True` with it: the prediction need only be constant (a constant wrong map scores 1), the last window is
+    dropped (t - n remain), and void counts as a class (`ignore_index` is not looked at). Compare with published values
+    only what `official` gives. VSPW pools the windows of all videos: see `pool_scores`.
+
+    The map is the share of windows, of those that count the pixel, in which it is consistent.
+    Raises InputError if the clip is too short for one window (n frames; n + 1 with `official`), or no window counts a
+    pixel.
+    """
+    if prediction.shape != truth.shape:
+        raise InputError(
+            f"prediction and truth must have the same shape, got {list(prediction.shape)} and {list(truth.shape)}"
+        )
+    if n < 2:
+        raise InputError(f"n must be at least 2 frames, got {n}")
+    frames = len(truth)
+    count = frames - n if official else frames - n + 1
+    if count < 1:
+        raise InputError(
+            f"VC_{n} needs at least {n + 1 if official else n} frames{' (official)' if official else ''}, got {frames}",
+            hint="a short clip: VSPW leaves such videos out",
+        )
+    counted = _steady(truth, n)[:count]
+    consistent = _steady(prediction, n)[:count]
+    if not official:
+        counted = counted & (truth[:count] != ignore_index)
+        consistent = consistent & (prediction[:count] == truth[:count])
+    consistent = consistent & counted
+    support = int(counted.sum())
+    if support == 0:
+        raise InputError(
+            f"no usable pixel: in no window of {n} frames does any pixel keep its true class",
+            hint=f"fast motion, or labels that are all {ignore_index}",
+        )
+    windows = consistent.flatten(1).sum(dim=1).double() / counted.flatten(1).sum(dim=1)  # 0 / 0 = NaN: nothing counted
+    share = consistent.sum(dim=0).float() / counted.sum(dim=0)
+    return VideoScore(float(windows.nanmean()), support, share, windows)
+
+
+def temporal_agreement(
+    prediction_target: Int64[Tensor, "b h w"], warped: WarpedLabels, *, ignore_index: int = 255
+) -> VideoScore:
+    """Share of the visible pixels where the prediction and the neighbour's, warped into it, have the same label.
+
+    A pixel with `ignore_index` on either side does not count, so true labels can be compared as well.
+    Raises InputError if no pixel is usable.
+    """
+    if prediction_target.shape != warped.label.shape:
+        raise InputError(
+            f"prediction_target must have the shape of the warped labels {list(warped.label.shape)}, "
+            f"got {list(prediction_target.shape)}"
+        )
+    usable = warped.visible & (warped.label != ignore_index) & (prediction_target != ignore_index)
+    support = int(usable.sum())
+    if support == 0:
+        raise InputError(
+            "no usable pixel: warped.visible is False (or the label is ignored) everywhere",
+            hint="the pose points the wrong way (the inverse of T_source_target), or the two frames do not overlap",
+        )
+    same = prediction_target == warped.label
+    share = torch.where(usable, same.float(), torch.full_like(same, torch.nan, dtype=torch.float32))
+    return VideoScore(int((same & usable).sum()) / support, support, share)
+
+
+def pool_scores(scores: Sequence[VideoScore]) -> VideoScore:
+    """One score for several videos or pairs: the mean over all windows for VC_n (as VSPW does), else over all pixels.
+
+    So a long video weighs more than a short one. The pooled score has no map.
+    """
+    if not scores:
+        raise InputError("scores must hold at least one score, got none", hint="every video was too short")
+    support = sum(score.support for score in scores)
+    of_windows = [score.windows for score in scores if score.windows is not None]
+    if not of_windows:
+        return VideoScore(sum(score.value * score.support for score in scores) / support, support)
+    if len(of_windows) < len(scores):
+        raise InputError("scores of windows (VC_n) and of pixels cannot be pooled")
+    windows = torch.cat(of_windows)
+    return VideoScore(float(windows.nanmean()), support, windows=windows)
+
+
+def _steady(labels: Tensor, n: int) -> Tensor:
+    """Whether a pixel keeps its label over each window of n frames: bool [t - n + 1, h, w]."""
+    return (labels[1:] == labels[:-1]).unfold(0, n - 1, 1).all(dim=-1)
