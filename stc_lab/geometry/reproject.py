@@ -1,6 +1,7 @@
 """Where the pixels of one camera fall in another: the map that every warp, splat and rigid flow is built on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,7 +22,7 @@ class Reprojection:
     depth: Float[Tensor, "b 1 h w"]  # m; z in camera b
     real: Bool[Tensor, "b h w"]  # depth known, and the point in front of camera b
 
-    @property
+    @cached_property
     def pixels(self) -> Float[Tensor, "b 2 h w"]:
         """(x, y) in b's image of each pixel of a, possibly outside of it."""
         return self.motion + pixel_grid(self.motion)
@@ -51,9 +52,10 @@ def reproject(
 ) -> Reprojection:
     """Project the pixels of camera a, at their depth, into camera b.
 
-    With p = (x, y, 1) the pixel of b is K_b (R K_a^-1 p d + t) / z. What is computed is the difference to p,
-    ((A p)_xy - (x, y) (A p)_z) d + ((K_b t)_xy - (x, y) t_z) over z, with A = K_b R K_a^-1 - 1 and
-    z = (1 + (A p)_z) d + t_z: small motions keep their digits, and no motion is exactly zero.
+    With p = (x, y, 1), a camera b like a would see p at K_a (R K_a^-1 p d + t) / z. What is computed is the difference
+    to p, ((A p)_xy - (x, y) (A p)_z) d + ((K_a t)_xy - (x, y) t_z) over z, with A = K_a (R - 1) K_a^-1 and
+    z = (1 + (A p)_z) d + t_z: small motions keep their digits, and no motion is exactly zero. Another K is an affine
+    map of the pixels, K_b K_a^-1, so that crops and strides are exact too.
     `names` are the frames' names in error messages.
     """
     a, b = names
@@ -68,8 +70,9 @@ def reproject(
     known = (d > 0) & (d < FARTHEST)
     d = torch.where(known, d, torch.ones_like(d))
 
-    A = _homography_minus_one(camera_a, T_b_a[:, :3, :3], camera_b)
-    shift = (camera_b.K @ T_b_a[:, :3, 3:])[:, :, :, None]  # K_b t, [b, 3, 1, 1]
+    K = camera_a.K
+    A = K @ (T_b_a[:, :3, :3] - torch.eye(3, dtype=d.dtype, device=d.device)) @ _inverse(K)
+    shift = (K @ T_b_a[:, :3, 3:])[:, :, :, None]  # K_a t, [b, 3, 1, 1]
     height, width = camera_a.size
     x = torch.arange(width, device=d.device, dtype=d.dtype)
     y = torch.arange(height, device=d.device, dtype=d.dtype)[:, None]
@@ -77,31 +80,29 @@ def reproject(
     z = (turned[2] + 1) * d + shift[:, 2]
     front = z > MIN_DEPTH
     one_over_z = torch.where(front, z, torch.ones_like(z)).reciprocal()
-    motion = [
+    dx, dy = (
         ((turned[i] - place * turned[2]) * d + (shift[:, i] - place * shift[:, 2])) * one_over_z
         for i, place in ((0, x), (1, y))
-    ]
-    return Reprojection(torch.stack(motion, dim=1), z[:, None], known & front)
+    )
+    if camera_b is not camera_a:
+        scale_x, scale_y, shear, offset_x, offset_y = (v[:, None, None] for v in _pixel_map(K, camera_b.K))
+        dx = scale_x * dx + shear * dy + ((scale_x - 1) * x + shear * y + offset_x)
+        dy = scale_y * dy + ((scale_y - 1) * y + offset_y)
+    return Reprojection(torch.stack([dx, dy], dim=1), z[:, None], known & front)
 
 
-def _homography_minus_one(camera_a: Camera, R: Float[Tensor, "b 3 3"], camera_b: Camera) -> Float[Tensor, "b 3 3"]:
-    """K_b R K_a^-1 - 1, as (K_b K_a^-1 - 1) + K_b (R - 1) K_a^-1: exactly zero for R = 1 and equal cameras."""
-    fx, skew, cx = camera_a.K[:, 0].unbind(dim=1)
-    fy, cy = camera_a.K[:, 1, 1], camera_a.K[:, 1, 2]
-    o = torch.zeros_like(fx)
-    K_a_inverse = torch.stack(
-        [1 / fx, -skew / (fx * fy), (skew * cy - cx * fy) / (fx * fy), o, 1 / fy, -cy / fy, o, o, o + 1], dim=1
-    ).reshape(-1, 3, 3)
-    scale_x, scale_y = camera_b.K[:, 0, 0] / fx, camera_b.K[:, 1, 1] / fy
-    shear = (camera_b.K[:, 0, 1] - scale_x * skew) / fy
-    o = torch.zeros_like(scale_x)
-    change = torch.stack(
-        [
-            *(scale_x - 1, shear, camera_b.K[:, 0, 2] - scale_x * cx - shear * cy),
-            *(o, scale_y - 1, camera_b.K[:, 1, 2] - scale_y * cy),
-            *(o, o, o),
-        ],
-        dim=1,
-    ).reshape(-1, 3, 3)
-    turn = R - torch.eye(3, dtype=R.dtype, device=R.device)
-    return change + camera_b.K @ turn @ K_a_inverse
+def _inverse(K: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+    """K^-1 of an upper triangular K."""
+    fx, skew, cx = K[:, 0].unbind(dim=1)
+    fy, cy = K[:, 1, 1], K[:, 1, 2]
+    o, area = torch.zeros_like(fx), fx * fy
+    rows = [1 / fx, -skew / area, (skew * cy - cx * fy) / area, o, 1 / fy, -cy / fy, o, o, o + 1]
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
+def _pixel_map(K_a: Float[Tensor, "b 3 3"], K_b: Float[Tensor, "b 3 3"]) -> tuple[Tensor, ...]:
+    """K_b K_a^-1 as (scale_x, scale_y, shear, offset_x, offset_y); exactly the identity for equal K."""
+    scale_x, scale_y = K_b[:, 0, 0] / K_a[:, 0, 0], K_b[:, 1, 1] / K_a[:, 1, 1]
+    shear = (K_b[:, 0, 1] - scale_x * K_a[:, 0, 1]) / K_a[:, 1, 1]
+    offset_x = K_b[:, 0, 2] - scale_x * K_a[:, 0, 2] - shear * K_a[:, 1, 2]
+    return scale_x, scale_y, shear, offset_x, K_b[:, 1, 2] - scale_y * K_a[:, 1, 2]
