@@ -1,0 +1,73 @@
+"""The walk-through that `make demo` runs, and what it says while it does."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from stc_lab.errors import InputError
+from stc_lab.experiments.places import figures_folder, real_data_root, runs_folder
+from stc_lab.experiments.recipes import GeometryAndWarping, LogitsConsistency, RealVideo, Recipe, StartHere
+from stc_lab.experiments.runs import Run, RunFailed, execute, publish_figures
+from stc_lab.experiments.summary import Failure, write_summary
+
+WALK_THROUGH: tuple[Recipe, ...] = (StartHere(), GeometryAndWarping(), LogitsConsistency())
+REAL_VIDEOS: tuple[Recipe, ...] = (
+    GeometryAndWarping(source="sevenscenes"),
+    GeometryAndWarping(source="icl"),
+    RealVideo(source="camvid"),
+)
+
+
+def plan() -> list[Recipe]:
+    """The walk-through, and with STC_LAB_DATA the real videos that lie there; the others are named and left out."""
+    root = real_data_root()
+    if root is None:
+        return list(WALK_THROUGH)
+    missing = {recipe: [name for name in recipe.slices() if not (root / name).is_dir()] for recipe in REAL_VIDEOS}
+    for recipe, names in missing.items():
+        if names:
+            print(f"Left out: {recipe.title}{_variant(recipe)}: no {' and no '.join(names)} in {root}")
+    return [*WALK_THROUGH, *(recipe for recipe, names in missing.items() if not names)]
+
+
+def run_all(recipes: Sequence[Recipe], *, again: bool = False) -> list[Run | Failure]:
+    """Run the recipes one after another with a line each; one that fails does not stop the others."""
+    outcomes: list[Run | Failure] = []
+    for number, recipe in enumerate(recipes, start=1):
+        name = f"{recipe.notebook[:2]} {recipe.title}{_variant(recipe)}"
+        print(f"[{number}/{len(recipes)}] {name} ... ", end="", flush=True)
+        start = time.monotonic()
+        try:
+            run = execute(recipe, again=again)
+            publish_figures(run)
+        except InputError:
+            print("not started", flush=True)
+            raise
+        except RunFailed as error:
+            print(f"FAILED after {time.monotonic() - start:.0f} s\n{error}", flush=True)
+            outcomes.append(Failure(recipe, str(error)))
+        else:
+            took = f"done before, {run.seconds:.0f} s" if run.reused else f"{time.monotonic() - start:.0f} s"
+            print(took, flush=True)
+            outcomes.append(run)
+    return outcomes
+
+
+def demo(*, again: bool = False) -> bool:
+    """Run the walk-through and say where everything lies; False when a notebook failed."""
+    outcomes = run_all(plan(), again=again)
+    summary = write_summary(outcomes, runs_folder() / "summary.html")
+    places: list[tuple[str, Path]] = [
+        ("Executed notebooks", runs_folder()),
+        ("Figures", figures_folder()),
+        ("Summary, one page", summary),
+    ]
+    print()
+    for what, path in places:
+        print(f"{what + ':':20} {path}")
+    return not any(isinstance(outcome, Failure) for outcome in outcomes)
+
+
+def _variant(recipe: Recipe) -> str:
+    changed = recipe.changed()
+    return f" ({', '.join(f'{name} {value}' for name, value in changed.items())})" if changed else ""
