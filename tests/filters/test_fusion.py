@@ -51,8 +51,14 @@ def loop_reference(probabilities, depth, camera, poses, offsets, warp):
             if 0 <= j < len(probabilities):
                 T_source_target = relative_pose(poses[i : i + 1], poses[j : j + 1])
                 source = slice(j, j + 1)
+                cameras = [Camera(camera.K.expand(T, 3, 3)[f : f + 1], H, W) for f in (i, j)]
                 warped = inverse_warp(
-                    probabilities[source], depth[i : i + 1], camera, T_source_target, depth_source=depth[source]
+                    probabilities[source],
+                    depth[i : i + 1],
+                    cameras[0],
+                    T_source_target,
+                    camera_source=cameras[1],
+                    depth_source=depth[source],
                 )
                 views.append((warped.image[0] if warp == "geometry" else probabilities[j], warped.visible[0]))
         for y in range(H):
@@ -82,13 +88,17 @@ def test_agrees_with_a_loop(warp):
     assert not torch.equal(fused, probabilities)
 
 
-def test_a_camera_per_frame_is_as_good_as_one_for_all():
+def test_each_frame_may_have_its_own_camera():
     camera, depth, poses = tumbling_camera()
-    cameras = Camera(camera.K.expand(T, 3, 3), H, W)
     probabilities = any_probabilities()
-    assert torch.equal(
-        fuse_views(probabilities, depth, cameras, poses), fuse_views(probabilities, depth, camera, poses)
-    )
+    one, same = (fuse_views(probabilities, depth, c, poses) for c in (camera, Camera(camera.K.expand(T, 3, 3), H, W)))
+    assert torch.equal(one, same)
+    zoom = torch.linspace(1.0, 1.4, T, dtype=torch.float64)[:, None, None]
+    K = camera.K * torch.cat([zoom, zoom, torch.ones_like(zoom)], dim=1)
+    K[:, :2, 2] = camera.K[:, :2, 2]
+    zooming = Camera(K, H, W)
+    reference = loop_reference(probabilities, depth, zooming, poses, (-1, 2), "geometry")
+    torch.testing.assert_close(fuse_views(probabilities, depth, zooming, poses, offsets=(-1, 2)), reference)
 
 
 def test_fused_probabilities_are_probabilities():
