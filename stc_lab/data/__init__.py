@@ -2,8 +2,10 @@
 
 from stc_lab.data.cache import atomic_folder, build_once, cache_root
 from stc_lab.data.frames import Clip
+from stc_lab.data.load import available, load
 from stc_lab.data.resize import resize_clip, resize_image, resize_nearest
 from stc_lab.data.schema import SourceInfo, frame_features
+from stc_lab.data.supervision import supervised_rows
 from stc_lab.data.videos import Videos, array_videos
 
 __all__ = [
@@ -12,10 +14,13 @@ __all__ = [
     "Videos",
     "array_videos",
     "atomic_folder",
+    "available",
     "build_once",
     "cache_root",
     "frame_features",
+    "load",
     "resize_clip",
     "resize_image",
     "resize_nearest",
+    "supervised_rows",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -60,7 +61,7 @@ class Clip:
         chosen = torch.arange(len(self))[frames].reshape(-1)
         names = tuple(self.video[i] for i in chosen.tolist())
         camera = None if self.camera is None else Camera(self.camera.K[chosen], *self.camera.size)
-        tensors = {
+        tensors: dict[str, Any] = {
             f.name: None if getattr(self, f.name) is None else getattr(self, f.name)[chosen]
             for f in fields(self)
             if f.name not in ("video", "camera")
@@ -68,7 +69,7 @@ class Clip:
         return Clip(video=names, camera=camera, **tensors)
 
     def to(self, device: torch.device | str) -> "Clip":
-        moved = {
+        moved: dict[str, Any] = {
             f.name: value if value is None or isinstance(value, tuple) else value.to(device)
             for f in fields(self)
             for value in [getattr(self, f.name)]

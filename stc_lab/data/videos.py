@@ -1,5 +1,6 @@
 """Videos: any data set as rows of a table, read when asked for (CONVENTIONS.md, frames)."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import datasets
 
 Read = Callable[[list[int]], Clip]
-_PIXELS_AT_ONCE = 4_000_000  # of the stored frames, so that reading many frames smaller keeps memory small
+_PIXELS_AT_ONCE = 1_000_000  # of the stored frames, so that reading many frames smaller keeps memory small
 
 
 class Videos:
@@ -32,18 +33,15 @@ class Videos:
         table: "datasets.Dataset",
         read: Read,
         *,
-        stored_size: tuple[int, int],
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int],
     ) -> None:
-        """`read` makes a clip of `stored_size` of some rows of the table; `size` resizes what it made."""
+        """`read` makes a clip of `size` (height, width) of some rows of the table."""
         check_columns(table, info)
         if len(table) == 0:
             raise InputError(f"data set {info.name!r} has no frames", hint="an empty folder or an empty list file")
-        if size is not None:
-            check_size(size)
         self.info = info
-        self.size: tuple[int, int] = size or stored_size  # (height, width) of the clips, px
-        self._stored_size = stored_size
+        self.size = size  # (height, width) of the clips, px
+        self._stored_size = size
         self._count = len(table)
         self._read = read
         self._rows = _rows_of_videos(table)
@@ -56,6 +54,20 @@ class Videos:
     def __repr__(self) -> str:
         known = ", ".join(sorted(self.info.has)) or "images only"
         return f"<Videos {self.info.name}: {len(self.names)} videos, {len(self)} frames of {self.size} px, {known}>"
+
+    def resized(self, size: tuple[int, int]) -> "Videos":
+        """The same videos, each frame resized with its labels, depth and camera to `size` (height, width)."""
+        check_size(size)
+        other = copy.copy(self)
+        other.size = size
+        return other
+
+    def in_memory(self) -> "Videos":
+        """The same videos with every frame decoded now, once: for small ones that are read again and again."""
+        other = copy.copy(self)
+        other._read = self.frames(range(len(self))).__getitem__
+        other._stored_size = self.size
+        return other
 
     def frame_count(self, video: str) -> int:
         return len(self._rows_of(video))
@@ -106,10 +118,10 @@ class Videos:
         return self._rows[video]
 
 
-def array_videos(info: SourceInfo, table: "datasets.Dataset", *, size: tuple[int, int] | None = None) -> Videos:
+def array_videos(info: SourceInfo, table: "datasets.Dataset") -> Videos:
     """Videos of a table in array form (schema.py)."""
     reader = _ArrayReader(info, table)
-    return Videos(info, table, reader, stored_size=reader.size, size=size)
+    return Videos(info, table, reader, size=reader.size)
 
 
 class _ArrayReader:

@@ -1,0 +1,110 @@
+"""Picture files as arrays; a file that is damaged or not what its place promises is refused by name."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int16, Int64, UInt8
+from PIL import Image
+
+from stc_lab.errors import InputError
+
+MAX_PIXELS = 50_000_000  # a picture beyond it is a mistake or an attack, not a video frame (8K has 33 million)
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB picture of 8 bits a channel; grey becomes three equal channels, transparency is dropped."""
+    with _decoded(path) as picture:
+        if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"):
+            raise InputError(
+                f"{path} must be a colour or grey picture of 8 bits a channel, got mode {picture.mode}",
+                hint="a depth map in the place of an image",
+            )
+        return np.array(picture.convert("RGB"))
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a picture, from its header alone."""
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+def read_labels(path: Path, lookup: Int16[np.ndarray, "256"]) -> Int64[np.ndarray, "h w"]:
+    """Label map of a picture with one 8-bit channel or a palette; `lookup` replaces each id (-1: illegal)."""
+    with _decoded(path) as picture:
+        if picture.mode not in ("L", "P"):
+            raise InputError(
+                f"label map {path} must have one 8-bit channel of class ids, got mode {picture.mode}",
+                hint="labels coded as colours: convert them to class ids first",
+            )
+        ids = np.array(picture)
+    labels = lookup[ids]
+    if (labels < 0).any():
+        wrong = np.unique(ids[labels < 0])
+        legal = np.flatnonzero(lookup >= 0)
+        raise InputError(
+            f"label map {path} holds id {', '.join(map(str, wrong[:5]))} at {int((labels < 0).sum())} pixels, "
+            f"legal are {legal.min()} to {legal.max()}",
+            hint="labels of another data set or another numbering of the classes, or a map that was resized smoothly",
+        )
+    return labels.astype(np.int64)
+
+
+def label_lookup(classes: int, *, ignore: Collection[int] = ()) -> Int16[np.ndarray, "256"]:
+    """Table for `read_labels`: ids below `classes` stay, those in `ignore` become 255, all others are illegal."""
+    lookup = np.full(256, -1, np.int16)
+    lookup[:classes] = np.arange(classes)
+    lookup[list(ignore)] = 255
+    return lookup
+
+
+def read_depth(path: Path, *, per_metre: float, unknown: Collection[int] = (0,)) -> Float32[np.ndarray, "h w"]:
+    """Depth in metres of a 16-bit picture with `per_metre` units a metre; `unknown` values become 0."""
+    with _decoded(path) as picture:
+        if not picture.mode.startswith("I"):
+            raise InputError(
+                f"depth map {path} must have one 16-bit channel, got mode {picture.mode}",
+                hint="a depth map saved again by a program that reduced it to 8 bits, or a colour picture of it",
+            )
+        values = np.array(picture)
+    depth = values.astype(np.float32) / np.float32(per_metre)
+    for value in unknown:
+        depth[values == value] = 0
+    return depth
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        picture = Image.open(path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path, str(error)) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing", hint="the folder changed after it was opened") from error
+    except OSError as error:
+        raise _damaged(path, error) from error
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _too_large(path, f"{picture.width} x {picture.height} pixels")
+    return picture
+
+
+def _decoded(path: Path) -> Image.Image:
+    picture = _opened(path)
+    try:
+        picture.load()
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises on damaged files
+        raise _damaged(path, error) from error
+    return picture
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    size = path.stat().st_size if path.is_file() else 0
+    return InputError(
+        f"{path} ({size} bytes) cannot be decoded as a picture: {error}",
+        hint="a download or copy that was cut short: fetch the file again",
+    )
+
+
+def _too_large(path: Path, got: str) -> InputError:
+    return InputError(
+        f"{path} must have at most {MAX_PIXELS} pixels, got {got}", hint="a damaged header, or a picture made to harm"
+    )
