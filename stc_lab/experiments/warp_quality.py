@@ -1,0 +1,187 @@
+"""How good is a warp between two frames, and what does each error in the geometry cost?"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from stc_lab.data.frames import Clip
+from stc_lab.errors import InputError
+from stc_lab.geometry.camera import Camera
+from stc_lab.geometry.pose import invert_pose, pose_from
+from stc_lab.geometry.warp import (
+    IGNORE,
+    Correspondence,
+    Warped,
+    correspond,
+    identity_warp,
+    masked_labels,
+    sample,
+    sample_labels,
+)
+
+_PAIRS_AT_ONCE = 16  # bounds the memory of a long video
+
+
+@dataclass(frozen=True)
+class GeometryError:
+    """What is put wrong before the warp; the default is nothing."""
+
+    depth_scale: float = 1.0  # factor on the target's depth
+    focal_scale: float = 1.0  # factor on both focal lengths
+    yaw: float = 0.0  # degrees about the camera's y axis, turning right
+    pitch: float = 0.0  # degrees about the camera's x axis, turning up
+    sideways: float = 0.0  # metres along the camera's x axis
+    inverted: bool = False  # the pose taken in the wrong direction
+
+    def __post_init__(self) -> None:
+        if self.depth_scale <= 0 or self.focal_scale <= 0:
+            raise InputError(
+                f"scales must be positive, got depth_scale {self.depth_scale}, focal_scale {self.focal_scale}"
+            )
+
+
+@dataclass(frozen=True)
+class WarpQuality:
+    """How well a warped source fits its target, over the pixels that are compared (see `warp_pair`)."""
+
+    photometric: float  # mean absolute RGB difference, images in [0, 1]
+    photometric_identity: float  # the same for the unwarped source: what no geometry at all would get
+    label_agreement: float | None  # share of equal labels, 0..1; None without labels
+    label_agreement_identity: float | None
+    visible: float  # share of the image's pixels that were compared
+    pixels: int  # compared in colour
+    labelled_pixels: int  # compared in label
+
+
+@dataclass(frozen=True)
+class PairWarp:
+    """A source frame warped into a target frame, with everything one wants to look at."""
+
+    warped: Warped
+    labels: Int64[Tensor, "b h w"] | None  # the source's, warped; 255 where not compared
+    error: Float[Tensor, "b h w"]  # mean absolute RGB difference at every pixel, visible or not
+    quality: WarpQuality
+
+
+def _motion(target: Clip, source: Clip, error: GeometryError) -> Float[Tensor, "b 4 4"]:
+    T_source_target = target.motion_to(source)
+    if error.inverted:
+        T_source_target = invert_pose(T_source_target)
+    angles = T_source_target.new_tensor([[math.radians(error.pitch), math.radians(error.yaw), 0.0]])
+    shift = T_source_target.new_tensor([[error.sideways, 0.0, 0.0]])
+    wrong = pose_from(angles, shift)
+    return wrong @ T_source_target if bool(angles.any() or shift.any()) else T_source_target
+
+
+def _correspond(target: Clip, source: Clip, error: GeometryError) -> tuple[Correspondence, Correspondence]:
+    """The correspondence under the true geometry, tested for occlusion, and the one with the error in it."""
+    target.require("depth", "camera", "T_world_camera")
+    source.require("depth", "camera", "T_world_camera")
+    assert target.depth is not None and target.camera is not None and source.camera is not None
+    dtype = target.depth.dtype
+    truth = correspond(
+        target.depth,
+        target.camera.to(dtype=dtype),
+        target.motion_to(source).to(dtype),
+        camera_source=source.camera.to(dtype=dtype),
+        depth_source=source.depth,
+    )
+    if error == GeometryError():
+        return truth, truth
+
+    def refocused(camera: Camera) -> Camera:
+        K = camera.K.clone()
+        K[:, :2, :2] = K[:, :2, :2] * error.focal_scale
+        return Camera(K.to(dtype), *camera.size)
+
+    wrong = correspond(
+        target.depth * error.depth_scale,
+        refocused(target.camera),
+        _motion(target, source, error).to(dtype),
+        camera_source=refocused(source.camera),
+    )
+    return truth, wrong
+
+
+def warp_pair(target: Clip, source: Clip, error: GeometryError | None = None) -> PairWarp:
+    """Inverse-warp `source` into `target`, frame by frame, with an optional error in the geometry.
+
+    Compared are the pixels that are visible under the true geometry and inside the source under the geometry used, so
+    that a wrong warp cannot improve its score by declaring its failures occluded.
+    """
+    truth, used = _correspond(target, source, error or GeometryError())
+    counted = truth.visible & used.visible
+    if not bool(counted.any()):
+        raise InputError(
+            f"no pixel of {target.video[0]!r} frame {int(target.index[0])} is visible in frame {int(source.index[0])}",
+            hint="a pose in the wrong direction, or two frames that do not overlap",
+        )
+    warped = Warped(sample(source.image, used), counted)
+    error_map = (warped.image - target.image).abs().mean(dim=1)
+    still = identity_warp(source.image, counted)
+    labels = None
+    agreement = agreement_identity = None
+    labelled = 0
+    if target.label is not None and source.label is not None:
+        labels = masked_labels(sample_labels(source.label, used), counted).label
+        usable = counted & (target.label != IGNORE) & (labels != IGNORE) & (source.label != IGNORE)
+        labelled = int(usable.sum())
+        if labelled:
+            agreement = float((labels == target.label)[usable].double().mean())
+            agreement_identity = float((source.label == target.label)[usable].double().mean())
+    quality = WarpQuality(
+        photometric=float(error_map[counted].double().mean()),
+        photometric_identity=float((still.image - target.image).abs().mean(dim=1)[counted].double().mean()),
+        label_agreement=agreement,
+        label_agreement_identity=agreement_identity,
+        visible=float(counted.double().mean()),
+        pixels=int(counted.sum()),
+        labelled_pixels=labelled,
+    )
+    return PairWarp(warped, labels, error_map, quality)
+
+
+def warp_by_gap(clip: Clip, gaps: Sequence[int]) -> dict[int, WarpQuality]:
+    """Quality over all pairs of one video that are `gap` frames apart, frame t + gap warped into t, pixels pooled."""
+    short = [gap for gap in gaps if not 0 < gap < len(clip)]
+    if short:
+        raise InputError(f"gaps must lie between 1 and {len(clip) - 1} for a clip of {len(clip)} frames, got {short}")
+    return {gap: _pooled([warp_pair(*part).quality for part in _pairs(clip, gap)]) for gap in gaps}
+
+
+def _pairs(clip: Clip, gap: int) -> Iterator[tuple[Clip, Clip]]:
+    for start in range(0, len(clip) - gap, _PAIRS_AT_ONCE):
+        targets = range(start, min(start + _PAIRS_AT_ONCE, len(clip) - gap))
+        yield clip[list(targets)], clip[[t + gap for t in targets]]
+
+
+def _pooled(parts: Sequence[WarpQuality]) -> WarpQuality:
+    """Means over the pixels of all parts."""
+
+    def mean(name: str, weight: str) -> float | None:
+        known = [(getattr(q, name), getattr(q, weight)) for q in parts if getattr(q, name) is not None]
+        return sum(v * w for v, w in known) / sum(w for _, w in known) if known else None
+
+    area = sum(q.pixels / q.visible for q in parts)
+    pixels = sum(q.pixels for q in parts)
+    return WarpQuality(
+        photometric=mean("photometric", "pixels") or 0.0,
+        photometric_identity=mean("photometric_identity", "pixels") or 0.0,
+        label_agreement=mean("label_agreement", "labelled_pixels"),
+        label_agreement_identity=mean("label_agreement_identity", "labelled_pixels"),
+        visible=pixels / area,
+        pixels=pixels,
+        labelled_pixels=sum(q.labelled_pixels for q in parts),
+    )
+
+
+def perturbation_sweep(target: Clip, source: Clip, error: str, sizes: Sequence[float]) -> list[WarpQuality]:
+    """Quality for one kind of `GeometryError` at several sizes: scales in per cent, angles in degrees, lengths in m."""
+    legal = [f.name for f in fields(GeometryError) if f.name != "inverted"]
+    if error not in legal:
+        raise InputError(f"error must be one of {', '.join(legal)}, got {error!r}")
+    values = [1 + size / 100 for size in sizes] if error.endswith("_scale") else list(sizes)
+    return [warp_pair(target, source, replace(GeometryError(), **{error: value})).quality for value in values]
