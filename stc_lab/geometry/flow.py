@@ -80,12 +80,12 @@ def dis_flow(
         raise InputError(f"both images must have one size, got {list(image_a.shape)} and {list(image_b.shape)}")
     if max(image_a.shape[-2:]) < LEAST_DIS_SIZE:
         raise InputError(f"dis_flow needs at least {LEAST_DIS_SIZE} px on one side, got {list(image_a.shape[-2:])}")
-    estimator = cv2.DISOpticalFlow.create(presets[preset])
-    grey_a, grey_b = _grey("image_a", image_a), _grey("image_b", image_b)
-    flows = np.stack(
-        [estimator.calc(a, b, None) for a, b in zip(grey_a, grey_b, strict=True)]  # type: ignore[call-overload]
-    )  # OpenCV's stubs do not know that there may be no first guess
-    return torch.from_numpy(flows).permute(0, 3, 1, 2).to(image_a)
+    flows = []
+    for grey_a, grey_b in zip(_grey("image_a", image_a), _grey("image_b", image_b), strict=True):
+        # A used estimator remembers its last pair (1e-5 px): a new one keeps a pair's flow the same in any batch.
+        estimator = cv2.DISOpticalFlow.create(presets[preset])
+        flows.append(estimator.calc(grey_a, grey_b, None))  # type: ignore[call-overload]  # no first guess
+    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(image_a)
 
 
 def warp_by_flow(source_b: Float[Tensor, "b c h w"], flow_ab: Float[Tensor, "b 2 h w"]) -> Warped:
