@@ -77,6 +77,14 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], again: bool) -> 
         click.echo(f"  {name} = {value}")
 
 
+@main.command("train-shipped")
+def train_shipped() -> None:
+    """Train the checkpoint that comes with the package."""
+    from stc_lab.training.ship import train_shipped as train
+
+    train()
+
+
 @main.command()
 @click.option("--again", is_flag=True, help="Run every notebook even when finished runs are there.")
 def demo(again: bool) -> None:

@@ -4,6 +4,7 @@ A recipe maps one to one to the cell tagged `parameters` of its notebook: same n
 together). To give a notebook a parameter, add a line here and a line there.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -142,8 +143,9 @@ def check_value(recipe: type[Recipe], name: str, value: object) -> None:
     else:
         plain, limits = _split(kind)
         # A bool is an int to Python, not to a reader of recipes.
-        right_type = type(value) is plain or (plain is float and type(value) is int)
-        legal = right_type and (limits is None or limits.low <= value <= limits.high)  # type: ignore[operator]
+        legal = type(value) is plain or (plain is float and type(value) is int)
+        if isinstance(value, int | float):
+            legal = legal and math.isfinite(value) and (limits is None or limits.low <= value <= limits.high)
     if not legal:
         raise InputError(f"parameter {name} of notebook {recipe.notebook} must be {_legal(kind)}, got {value!r}")
 

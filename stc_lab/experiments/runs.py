@@ -34,6 +34,7 @@ from stc_lab.experiments.recipes import Recipe, as_json
 from stc_lab.experiments.report import read_json, write_json
 
 CELL_TIMEOUT = 3600  # s
+PACKAGE = Path(stc_lab.__file__).parent  # any change of it makes another run
 VERSIONS_OF = ("stc_lab", "torch", "kornia", "datasets", "numpy", "plotly", "papermill", "ipykernel")
 
 
@@ -128,7 +129,8 @@ def _papermill(recipe: Recipe, notebook: Path, folder: Path) -> float:
             lines = _plain_lines(error.traceback) or [f"{error.ename}: {error.evalue}"]
             first_line = next(iter(error.source.strip().splitlines()), "")
             raise RunFailed(
-                f"{recipe.notebook} failed in cell {error.cell_index} ({first_line!r}):\n  " + "\n  ".join(lines[-6:])
+                f"{recipe.notebook} failed in cell In [{error.exec_count}] ({first_line!r}):\n  "
+                + "\n  ".join(lines[-6:])
             ) from error
         except CellTimeoutError as error:
             raise RunFailed(f"{recipe.notebook}: a cell took more than {CELL_TIMEOUT} s") from error
@@ -184,9 +186,8 @@ def _digest(recipe: Recipe, notebook: Path, data: Iterable[Path]) -> str:
     digest = hashlib.sha256(json.dumps(as_json(recipe), sort_keys=True).encode())
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     digest.update(json.dumps([(cell["cell_type"], cell["source"]) for cell in cells]).encode())
-    package = Path(stc_lab.__file__).parent
-    for path in sorted(p for p in package.rglob("*") if p.is_file() and p.suffix != ".pyc"):
-        digest.update(str(path.relative_to(package)).encode())
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix != ".pyc"):
+        digest.update(str(path.relative_to(PACKAGE)).encode())
         digest.update(path.read_bytes())
     for folder in data:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
