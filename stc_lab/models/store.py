@@ -1,0 +1,107 @@
+"""Save and load networks: weights as safetensors, architecture and notes as JSON in its header. No pickle."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stc_lab.errors import InputError
+from stc_lab.models.fpn import FPNSegmenter
+
+ARCHITECTURES: dict[str, Callable[..., FPNSegmenter]] = {"FPNSegmenter": FPNSegmenter}
+SHIPPED = ("rooms_fpn",)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A network read from a file, in evaluation mode, and what was noted with it."""
+
+    model: FPNSegmenter
+    metadata: dict[str, Any]
+
+
+def save_model(
+    path: Path | str, model: FPNSegmenter, metadata: dict[str, Any] | None = None, *, dtype: torch.dtype | None = None
+) -> Path:
+    """Write weights and architecture to one safetensors file, all or nothing; `metadata` is anything JSON can hold.
+
+    `dtype=torch.float16` halves the file: convolutions are rounded, BatchNorm's statistics stay as they are.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if dtype is not None:
+        state = {name: value.to(dtype) if value.ndim > 1 else value for name, value in state.items()}
+    return write_safetensors(path, state, {"architecture": model.architecture, "metadata": metadata or {}})
+
+
+def load_model(path: Path | str, *, device: torch.device | str = "cpu") -> StoredModel:
+    """Read a file of `save_model`; the weights come back as float32.
+
+    Raises InputError if the file is missing, damaged, or no model of this kit.
+    """
+    state, notes = read_safetensors(path)
+    architecture = dict(notes.get("architecture", {}))
+    name = architecture.pop("name", None)
+    if name not in ARCHITECTURES:
+        raise InputError(
+            f"{path} holds architecture {name!r}, expected one of {', '.join(ARCHITECTURES)}",
+            hint="a training checkpoint or another program's weights: models are written by save_model",
+        )
+    model = ARCHITECTURES[name](**architecture)
+    try:
+        model.load_state_dict({key: value.float() if value.ndim > 1 else value for key, value in state.items()})
+    except RuntimeError as error:
+        raise InputError(f"the weights in {path} do not fit the architecture it names: {error}") from error
+    return StoredModel(model.to(device).eval(), notes.get("metadata", {}))
+
+
+def load_shipped(name: str = "rooms_fpn", *, device: torch.device | str = "cpu") -> StoredModel:
+    """A small network that comes with the package; `stc-lab train-shipped` makes it again."""
+    if name not in SHIPPED:
+        raise InputError(f"no shipped model {name!r}, expected one of {', '.join(SHIPPED)}")
+    with resources.as_file(resources.files("stc_lab.models") / "weights" / f"{name}.safetensors") as path:
+        return load_model(path, device=device)
+
+
+def write_safetensors(path: Path | str, tensors: dict[str, Tensor], notes: dict[str, Any]) -> Path:
+    """Write `tensors` and the JSON `notes` to one file: under a temporary name first, then renamed in one go."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata={"stc_lab": json.dumps(notes)})
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are private; this one is to be shared like any other
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def read_safetensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and notes of a file of `write_safetensors`; InputError if it is missing, damaged or another program's."""
+    if not Path(path).is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            notes = (file.metadata() or {}).get("stc_lab")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is no readable safetensors file ({error})",
+            hint="an interrupted copy, or a Git LFS pointer",
+        ) from error
+    if notes is None:
+        raise InputError(f"{path} was not written by stc_lab: its header has no 'stc_lab' entry")
+    return tensors, json.loads(notes)
