@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def evenly_spaced_runs(numbers: Sequence[int]) -> list[range]:
     if len(gaps) == 0:
         return [range(len(numbers))]
     if (gaps <= 0).any():
-        raise InputError(f"frame numbers must rise, got {numbers[int(np.argmax(gaps <= 0)) + 1]} twice")
+        raise InputError(f"frame numbers must rise, got {list(numbers)[:20]}")
     values, counts = np.unique(gaps, return_counts=True)
     same = gaps[1:] == gaps[:-1]
     linked = (gaps == values[np.argmax(counts)]) | np.append(same, False) | np.append(False, same)
@@ -109,6 +110,12 @@ def _videos(frames: Sequence[FrameFile]) -> list[tuple[str, list[FrameFile]]]:
     videos = []
     for name, own in sequences.items():
         own = sorted(own, key=lambda frame: frame.number)
+        for frame, following in pairwise(own):
+            if frame.number == following.number:
+                raise InputError(
+                    f"sequence {name} has the frame number {frame.number} twice: {frame.image}, {following.image}",
+                    hint="a line that stands twice in a list file, or one frame in two formats",
+                )
         runs = evenly_spaced_runs([frame.number for frame in own])
         for i, run in enumerate(runs, start=1):
             videos.append((name if len(runs) == 1 else f"{name}-{i}", [own[j] for j in run]))

@@ -1,6 +1,7 @@
 """Picture files as arrays; a file that is damaged or not what its place promises is refused by name."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -73,27 +74,32 @@ def read_depth(path: Path, *, per_metre: float, unknown: Collection[int] = (0,))
     return depth
 
 
-def _opened(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture whose header is read, and is of a sane size."""
     try:
         picture = Image.open(path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error)) from error
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing", hint="the folder changed after it was opened") from error
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
         raise _damaged(path, error) from error
-    if picture.width * picture.height > MAX_PIXELS:
-        raise _too_large(path, f"{picture.width} x {picture.height} pixels")
-    return picture
+    with picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise _too_large(path, f"{picture.width} x {picture.height} pixels")
+        yield picture
 
 
-def _decoded(path: Path) -> Image.Image:
-    picture = _opened(path)
-    try:
-        picture.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises on damaged files
-        raise _damaged(path, error) from error
-    return picture
+@contextmanager
+def _decoded(path: Path) -> Iterator[Image.Image]:
+    """A picture whose pixels are read; Pillow raises where they are cut short."""
+    with _opened(path) as picture:
+        try:
+            picture.load()
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise _damaged(path, error) from error
+        yield picture
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

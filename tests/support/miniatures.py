@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def write_table(folder: Path, counts: Mapping[str, int], *, size: tuple[int, int
     cuts = sorted({0, n // 3, n // 2, n})
     parts = [
         Dataset.from_dict({name: values[a:b] for name, values in columns.items()}, features=features)
-        for a, b in zip(cuts, cuts[1:], strict=False)
+        for a, b in pairwise(cuts)
     ]
     concatenate_datasets(parts).save_to_disk(folder)
     return folder
