@@ -1,0 +1,104 @@
+"""Which rooms, seen how: all that determines the frames, as plain scalars with presets."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from stc_lab.data.rooms.build import EXCEPTIONS, GLOSS, MICRO_CONTRAST
+from stc_lab.data.rooms.paths import PATHS
+from stc_lab.data.rooms.sensor import AUTO_EXPOSURE, Sensor
+from stc_lab.errors import InputError
+from stc_lab.geometry.camera import Camera
+
+SPLITS = ("train", "val", "test")
+SEEDS_PER_SPLIT = 1_000_000  # scene i of split k has the seed k * SEEDS_PER_SPLIT + i: no room is in two splits
+FRAME_RATE = 10.0  # Hz
+_FIELD_OF_VIEW = {"dolly": 50.0, "handheld": 72.0}  # degrees
+_MEMORY = {"dolly": 0.0, "handheld": 0.9}  # a dolly's exposure jumps from frame to frame, a hand-held camera's drifts
+_SOURCES = ("data/rooms", "geometry/camera.py", "geometry/pose.py")  # the code that determines the frames
+
+
+@dataclass(frozen=True)
+class RoomsConfig:
+    """A set of rooms videos; the defaults are the world of the studies, with `quick`'s number of scenes."""
+
+    train_scenes: int = 32
+    val_scenes: int = 8
+    test_scenes: int = 12
+    frames: int = 24  # of each scene, at 10 Hz
+    height: int = 64
+    width: int = 96
+    motion: str = "dolly"  # "dolly" swings between near and far; "handheld" walks and looks around
+    fov: float | None = None  # degrees, horizontal; None: 50 for dolly, 72 for handheld
+    exceptions: float = EXCEPTIONS  # share of furniture in a colour that is not typical of its class
+    micro_contrast: float = MICRO_CONTRAST  # of the texture that tells classes apart near by
+    gloss: float = GLOSS  # strength of highlights, which move with the camera
+    shadows: bool = True
+    supersample: int = 1  # rays per pixel and axis, for the colour
+    auto_exposure: float = AUTO_EXPOSURE  # share of a frame's lack or excess of light that the camera makes up for
+    dial: float = 0.3  # strength of all sensor faults: 0 clean, 1 strongest
+    noise: float | None = None  # each fault alone, see Sensor; None: as the dial says
+    exposure: float | None = None
+    white_balance: float | None = None
+    contrast: float | None = None
+    shading: float | None = None
+    blur: float | None = None
+    memory: float | None = None  # None: 0 for dolly, 0.9 for handheld
+
+    def __post_init__(self) -> None:
+        if self.motion not in PATHS:
+            raise InputError(f"motion must be one of {', '.join(PATHS)}, got {self.motion!r}")
+        for name, low, high in (
+            *((f"{split}_scenes", 1, SEEDS_PER_SPLIT) for split in SPLITS),
+            ("frames", 1, 100_000),
+            ("height", 8, 4096),
+            ("width", 8, 4096),
+            ("exceptions", 0, 1),
+            ("micro_contrast", 0, 1),
+            ("gloss", 0, 10),
+            ("supersample", 1, 8),
+            ("auto_exposure", 0, 1),
+            ("dial", 0, 10),
+        ):
+            value = getattr(self, name)
+            whole = {field.name: field.type for field in fields(self)}[name] is int
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise InputError(f"{name} must be {'a whole number' if whole else 'a number'}, got {value!r}")
+            if not low <= value <= high:
+                raise InputError(f"{name} must be between {low} and {high}, got {value}")
+        self.camera()
+        self.sensor()
+
+    def scenes(self, split: str) -> int:
+        """Number of scenes of a split."""
+        if split not in SPLITS:
+            raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        return int(getattr(self, f"{split}_scenes"))
+
+    def camera(self) -> Camera:
+        fov = _FIELD_OF_VIEW[self.motion] if self.fov is None else self.fov
+        return Camera.from_fov(self.height, self.width, fov)
+
+    def sensor(self) -> Sensor:
+        """The sensor at `dial`, with the knobs that are set in their own right."""
+        knobs = {field.name: getattr(self, field.name) for field in fields(Sensor)}
+        sensor = replace(Sensor(), memory=_MEMORY[self.motion]).scaled(self.dial)
+        return replace(sensor, **{name: value for name, value in knobs.items() if value is not None})
+
+    def digest(self) -> str:
+        """Name of the frames: changes with the configuration and the rendering code, not with the number of scenes."""
+        settings = {k: v for k, v in asdict(self).items() if not k.endswith("_scenes")}
+        text = json.dumps(settings, sort_keys=True)
+        package = Path(__file__).parents[2]
+        for source in _SOURCES:
+            files = sorted((package / source).glob("*.py")) if (package / source).is_dir() else [package / source]
+            text += "".join(f"\n{file.name}\n{file.read_text(encoding='utf-8')}" for file in files)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+PRESETS: dict[str, RoomsConfig] = {
+    "tiny": RoomsConfig(train_scenes=3, val_scenes=2, test_scenes=2, frames=10, height=32, width=48),
+    "quick": RoomsConfig(),
+    "full": RoomsConfig(train_scenes=200, val_scenes=24, test_scenes=30),
+}
