@@ -13,7 +13,7 @@ INFO = SourceInfo(
     name="camvid",
     frame_rate=30.0,
     has=frozenset({"label"}),
-    licence="CC BY-NC 4.0 (as stated by the SegNet tutorial's repository)",
+    licence="CC BY-NC 4.0, as stated by the repository that holds these files",
     reference="Brostow, Fauqueur, Cipolla: Semantic object classes in video, Pattern Recognition Letters 2009",
     classes=(
         "Sky",

@@ -17,7 +17,7 @@ INFO = SourceInfo(
     name="icl",
     frame_rate=30.0,
     has=frozenset({"depth", "intrinsics", "pose"}),
-    licence="CC BY 3.0 (ICL-NUIM)",
+    licence="CC BY 3.0, as ICL-NUIM is generally published",
     reference="Handa et al.: A benchmark for RGB-D visual odometry, 3D reconstruction and SLAM, ICRA 2014; "
     "Choi, Zhou, Koltun: Robust reconstruction of indoor scenes, CVPR 2015",
 )

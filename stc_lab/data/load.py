@@ -59,7 +59,8 @@ def load(
 
     `root` is the folder of a data set's files, by default its folder in STC_LAB_DATA; for `rooms` it is the cache that
     the frames are rendered into once. `size` (height, width) resizes frames, labels, depth and cameras. `rooms` takes
-    `preset` ("tiny", "quick", "full") and the fields of `RoomsConfig` as options, like `motion`.
+    `preset` ("tiny", "quick", "full"), the fields of `RoomsConfig`, like `motion`, and `progress(done, total)`, called
+    after each rendered scene, as options.
     """
     _expect("data set", name, available())
     videos = _rooms(root, split, options) if name == "rooms" else _files(name, root, split, options)
@@ -102,14 +103,14 @@ def _rooms(root: Path | str | None, split: str, options: dict[str, Any]) -> Vide
     config_module = importlib.import_module("stc_lab.data.rooms.config")
     presets = config_module.PRESETS
     _expect("split of 'rooms'", split, _ROOMS_SPLITS)
-    preset = options.pop("preset", "quick")
+    preset, progress = options.pop("preset", "quick"), options.pop("progress", None)
     _expect("preset of 'rooms'", preset, presets)
+    legal = ["preset", "progress", *(field.name for field in fields(presets[preset]))]
     for option in options:
-        _expect("option of 'rooms'", option, ["preset", *(field.name for field in fields(presets[preset]))])
+        _expect("option of 'rooms'", option, legal)
     config = replace(presets[preset], **options)
-    rooms_videos = importlib.import_module("stc_lab.data.rooms.videos").rooms_videos
-    cache = cache_root() if root is None else Path(root).expanduser()
-    return rooms_videos(split, config, cache)
+    rooms_videos: Callable[..., Videos] = importlib.import_module("stc_lab.data.rooms.videos").rooms_videos
+    return rooms_videos(split, config, cache_root() if root is None else Path(root).expanduser(), progress=progress)
 
 
 def _expect(what: str, got: str, legal: Collection[str]) -> None:

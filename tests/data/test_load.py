@@ -39,3 +39,34 @@ def test_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
 
 def test_names() -> None:
     assert available() == ("rooms", "camvid", "icl", "sevenscenes")
+
+
+def test_rooms_are_rendered_into_the_root(tmp_path: Path) -> None:
+    done: list[tuple[int, int]] = []
+    videos = load(
+        "rooms",
+        root=tmp_path,
+        preset="tiny",
+        train_scenes=2,
+        frames=2,
+        size=(16, 24),
+        progress=lambda *scenes: done.append(scenes),
+    )
+    assert done == [(1, 2), (2, 2)]
+    clip = videos.frames([0, 3])
+    assert clip.image.shape == (2, 3, 16, 24)
+    assert clip.camera is not None
+    assert clip.camera.size == (16, 24)
+    assert any(tmp_path.rglob("*.arrow"))
+
+
+def test_rooms_options(tmp_path: Path) -> None:
+    for options, message in (
+        ({"preset": "huge"}, "unknown preset of 'rooms': 'huge'; legal: tiny, quick, full"),
+        ({"movement": "dolly"}, "unknown option of 'rooms': 'movement'; legal: preset, progress, train_scenes"),
+        ({"motion": "flying"}, "motion must be one of dolly"),
+        ({"split": "exam"}, "unknown split of 'rooms': 'exam'; legal: train, val, test"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load("rooms", root=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
