@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -183,5 +184,6 @@ def perturbation_sweep(target: Clip, source: Clip, error: str, sizes: Sequence[f
     legal = [f.name for f in fields(GeometryError) if f.name != "inverted"]
     if error not in legal:
         raise InputError(f"error must be one of {', '.join(legal)}, got {error!r}")
-    values = [1 + size / 100 for size in sizes] if error.endswith("_scale") else list(sizes)
-    return [warp_pair(target, source, replace(GeometryError(), **{error: value})).quality for value in values]
+    values = [1 + size / 100 for size in sizes] if error.endswith("_scale") else sizes
+    errors: list[dict[str, Any]] = [{error: value} for value in values]
+    return [warp_pair(target, source, GeometryError(**one)).quality for one in errors]

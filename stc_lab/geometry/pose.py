@@ -40,10 +40,12 @@ def invert_pose(T_b_a: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
 def relative_pose(T_world_a: Float[Tensor, "b 4 4"], T_world_b: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
     """`T_b_a`: maps points of camera a into camera b.
 
-    The translation is subtracted before it is rotated, so that map coordinates of kilometres keep their precision.
+    The translation is subtracted before it is rotated, so that map coordinates of kilometres keep their precision. The
+    rotation is computed as 1 + R_b^T (R_a - R_b), so that two equal poses have exactly no motion between them.
     """
     R_b = T_world_b[:, :3, :3].transpose(1, 2)
-    R = R_b @ T_world_a[:, :3, :3]
+    turn = R_b @ (T_world_a[:, :3, :3] - T_world_b[:, :3, :3])
+    R = turn + torch.eye(3, dtype=turn.dtype, device=turn.device)
     t = R_b @ (T_world_a[:, :3, 3:] - T_world_b[:, :3, 3:])
     return torch.cat([torch.cat([R, t], dim=2), T_world_a[:, 3:]], dim=1)
 

@@ -47,3 +47,9 @@ def test_relative_pose_keeps_its_precision_far_from_the_origin() -> None:
     b[:, :3, 3] = far + torch.tensor([0.25, 0.0, 0.5])
     expected = (torch.linalg.inv(b.double()) @ a.double()).float()
     torch.testing.assert_close(relative_pose(a, b), expected, atol=1e-4, rtol=0)
+
+
+def test_equal_poses_have_exactly_no_motion_between_them() -> None:
+    generator = torch.Generator().manual_seed(3)
+    T = pose_from(torch.randn(8, 3, generator=generator), torch.randn(8, 3, generator=generator))
+    assert torch.equal(relative_pose(T, T), torch.eye(4).expand(8, 4, 4))

@@ -1,0 +1,79 @@
+"""What a net's own predictions gain from being averaged over views: over a data set, and frame by frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from stc_lab.data.frames import Clip
+from stc_lab.data.videos import Videos
+from stc_lab.errors import InputError
+from stc_lab.metrics import ConfusionMatrix
+from stc_lab.models import FPNSegmenter
+from stc_lab.training.evaluate import OFFSETS, FusionCeiling, ViewPredictions, fused_predictions
+
+
+@dataclass(frozen=True)
+class FrameGain:
+    """How much more of one frame's pixels are right after fusion."""
+
+    video: str
+    index: int
+    classes: int  # different true classes in the frame
+    gain: float  # accuracy fused minus alone, -1..1
+
+
+@dataclass(frozen=True)
+class FusionStudy:
+    """The fusion ceiling of some videos, the label maps behind it, and every frame's gain."""
+
+    ceiling: FusionCeiling
+    views: dict[str, ViewPredictions]  # by video
+    gains: tuple[FrameGain, ...]
+
+    def largest(self, *, classes: int = 4) -> FrameGain:
+        """The frame that gains most, of those that show at least `classes` classes."""
+        return self._ranked(classes)[-1]
+
+    def median(self, *, classes: int = 4) -> FrameGain:
+        """The frame of the median gain, of those that show at least `classes` classes."""
+        ranked = self._ranked(classes)
+        return ranked[len(ranked) // 2]
+
+    def _ranked(self, classes: int) -> list[FrameGain]:
+        shown = [gain for gain in self.gains if gain.classes >= classes]
+        if not shown:
+            raise InputError(f"no frame shows {classes} classes or more")
+        return sorted(shown, key=lambda gain: (gain.gain, gain.video, gain.index))
+
+
+def fusion_study(model: FPNSegmenter, videos: Videos, *, offsets: Sequence[int] = OFFSETS) -> FusionStudy:
+    """Predict all frames alone, fused over their neighbours, and fused without warping; keep the label maps."""
+    counts = {name: ConfusionMatrix(model.num_classes) for name in ("single", "fused", "identity")}
+    views, gains = {}, []
+    for name in videos.names:
+        clip = videos.clip(name)
+        clip.require("label")
+        assert clip.label is not None
+        views[name] = fused_predictions(model, clip, offsets=offsets)
+        for row, confusion in counts.items():
+            confusion.update(getattr(views[name], row), clip.label)
+        gains += _gains(clip, views[name])
+    scores = {row: confusion.results() for row, confusion in counts.items()}
+    return FusionStudy(FusionCeiling(**scores, offsets=tuple(offsets)), views, tuple(gains))
+
+
+def _gains(clip: Clip, views: ViewPredictions) -> list[FrameGain]:
+    assert clip.label is not None
+    usable = clip.label != 255
+    gain = _accuracy(views.fused, clip.label, usable) - _accuracy(views.single, clip.label, usable)
+    return [
+        FrameGain(clip.video[t], int(clip.index[t]), len(clip.label[t][usable[t]].unique()), float(gain[t]))
+        for t in range(len(clip))
+    ]
+
+
+def _accuracy(prediction: Tensor, truth: Tensor, usable: Tensor) -> Float[Tensor, " t"]:
+    right = ((prediction == truth) & usable).flatten(1).sum(dim=1)
+    return right.double() / usable.flatten(1).sum(dim=1).clamp_min(1)

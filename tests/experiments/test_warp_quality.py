@@ -1,0 +1,77 @@
+"""The bench that measures warps: exact on rooms, worse with each error, never flattered by its own mask."""
+
+import pytest
+import torch
+
+from stc_lab.data import Clip
+from stc_lab.data.rooms import RoomsConfig, render_video
+from stc_lab.errors import InputError
+from stc_lab.experiments.scenes import open_video
+from stc_lab.experiments.warp_quality import GeometryError, perturbation_sweep, warp_by_gap, warp_pair
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return open_video("rooms", preset="tiny", seed=0)
+
+
+def test_exact_geometry_carries_labels_and_leaves_little_but_noise() -> None:
+    walk = RoomsConfig(motion="handheld", height=96, width=128, frames=8, dial=0.0, noise=0.02)
+    agreements, errors = [], []
+    for scene in range(4):
+        quality = warp_by_gap(render_video(f"rooms-test-{scene:04d}", walk), [1])[1]
+        assert quality.label_agreement is not None and quality.label_agreement_identity is not None
+        assert quality.label_agreement > quality.label_agreement_identity
+        agreements.append(quality.label_agreement)
+        errors.append(quality.photometric)
+    assert sum(agreements) / len(agreements) >= 0.99
+    # Two frames with noise of standard deviation s differ by 2 s / sqrt(pi) on average; half as much again is texture.
+    assert sum(errors) / len(errors) < 1.5 * 2 * 0.02 / torch.pi**0.5
+
+
+def test_the_identity_pair_has_no_error(clip: Clip) -> None:
+    quality = warp_pair(clip[3], clip[3]).quality
+    assert quality.photometric == 0.0
+    assert quality.label_agreement == 1.0
+
+
+def test_the_wrong_direction_is_worse_than_no_warp(clip: Clip) -> None:
+    far = clip[0], clip[4]
+    inverted = warp_pair(*far, GeometryError(inverted=True)).quality
+    assert inverted.photometric > 1.1 * inverted.photometric_identity > 1.1 * warp_pair(*far).quality.photometric
+
+
+@pytest.mark.parametrize("error", ["depth_scale", "focal_scale", "yaw", "pitch", "sideways"])
+def test_every_error_costs(clip: Clip, error: str) -> None:
+    sizes = [-30, 0, 30] if error.endswith("scale") else [-0.3, 0, 0.3] if error == "sideways" else [-6, 0, 6]
+    low, none, high = (q.photometric for q in perturbation_sweep(clip[0], clip[4], error, sizes))
+    assert none < low and none < high
+
+
+def test_gaps_pool_all_pairs(clip: Clip) -> None:
+    pairs = [warp_pair(clip[t], clip[t + 3]).quality for t in range(len(clip) - 3)]
+    pooled = warp_by_gap(clip, [3])[3]
+    pixels = sum(q.pixels for q in pairs)
+    assert pooled.pixels == pixels
+    assert pooled.photometric == pytest.approx(sum(q.photometric * q.pixels for q in pairs) / pixels)
+    labelled = sum(q.labelled_pixels for q in pairs)
+    assert pooled.label_agreement == pytest.approx(
+        sum((q.label_agreement or 0) * q.labelled_pixels for q in pairs) / labelled
+    )
+
+
+def test_frames_that_do_not_overlap_are_refused(clip: Clip) -> None:
+    turned = clip[1].T_world_camera.clone()  # type: ignore[union-attr]
+    turned[:, :3, :3] = turned[:, :3, :3] @ torch.diag(torch.tensor([-1.0, 1.0, -1.0]))  # looks back
+    away = Clip(**{**vars(clip[1]), "T_world_camera": turned})
+    with pytest.raises(InputError, match="no pixel of 'rooms-test-0000' frame 0 is visible in frame 1"):
+        warp_pair(clip[0], away)
+
+
+def test_bad_arguments_say_what_is_legal(clip: Clip) -> None:
+    with pytest.raises(InputError, match="gaps must lie between 1 and"):
+        warp_by_gap(clip, [len(clip)])
+    with pytest.raises(InputError, match="error must be one of depth_scale, focal_scale, yaw, pitch, sideways"):
+        perturbation_sweep(clip[0], clip[1], "roll", [1])
+    with pytest.raises(InputError, match="scales must be positive"):
+        GeometryError(depth_scale=0)
