@@ -78,11 +78,12 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], again: bool) -> 
 
 
 @main.command("train-shipped")
-def train_shipped() -> None:
+@click.option("--out", metavar="FOLDER", help="Write there and leave the package's own checkpoint alone.")
+def train_shipped(out: str | None) -> None:
     """Train the checkpoint that comes with the package."""
     from stc_lab.training.ship import train_shipped as train
 
-    train()
+    click.echo(train(out, log=click.echo))
 
 
 @main.command()

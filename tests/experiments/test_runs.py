@@ -74,7 +74,9 @@ def test_a_change_of_notebook_or_package_is_another_run_but_outputs_are_not(proj
 
 def test_a_failed_run_is_kept_apart_and_says_where_and_why(project: Path) -> None:
     write_project(project, "x = 1", "# the culprit\nraise ValueError('depth is [1, 2]')", "y = 2")
-    with pytest.raises(RunFailed, match=r"(?s)failed in cell In \[4\] \('# the culprit'\).*ValueError: depth is \[1, 2\]"):
+    with pytest.raises(
+        RunFailed, match=r"(?s)failed in cell In \[4\] \('# the culprit'\).*ValueError: depth is \[1, 2\]"
+    ):
         execute(Tiny())
     (failed,) = names(project / "runs")
     assert failed.endswith(".failed")
