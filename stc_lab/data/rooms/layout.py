@@ -23,7 +23,7 @@ EXTRAS = {
     "sofa": 0.4,
     "bed": 0.12,
     "desk": 0.25,
-    "fridge": 0.12,
+    "fridge": 0.35,
     "tv stand": 0.2,
     "bookshelf": 0.3,
     "plant": 0.5,

@@ -82,12 +82,11 @@ def _swing(room: _Room, frames: int, rng: np.random.Generator) -> Path:
     """Look at a piece of a class drawn uniformly over those present; half way turn to a piece near by."""
     time = np.arange(frames)
     length, width, height = room.size
-    classes = [label for label in np.unique(room.label) if label != Label.BACKGROUND]
-    label = rng.choice(classes)
-    first = rng.choice(np.nonzero(room.label == label)[0])
-    others = np.nonzero(room.label != label)[0]
+    named = np.nonzero(room.label != Label.BACKGROUND)[0]
+    first = _of_any_class(room, named, rng)
+    others = np.nonzero(room.label != room.label[first])[0]
     by_distance = others[np.argsort(np.linalg.norm(room.centre[others] - room.centre[first], axis=1))]
-    second = by_distance[min(len(by_distance) - 1, int(rng.integers(25)))]
+    second = _of_any_class(room, by_distance[:40], rng)
     turned = 1 / (1 + np.exp(-(time - (frames - 1) / 2)))  # 0 before, 1 after, over about four frames
     target = np.outer(1 - turned, room.centre[first]) + np.outer(turned, room.centre[second])
 
@@ -109,6 +108,12 @@ def _swing(room: _Room, frames: int, rng: np.random.Generator) -> Path:
     jitter = [_wave(rng, time, amplitude, rng.uniform(6, 12)) for amplitude in (0.22, 0.22, 0.15)]
     aim = target + np.stack(jitter, axis=1) * distance[:, None]
     return position, aim, _wave(rng, time, 0.06, rng.uniform(8, 16)) + 0.02 * rng.standard_normal(frames)
+
+
+def _of_any_class(room: _Room, solids: np.ndarray, rng: np.random.Generator) -> int:
+    """One of the solids: first its class is drawn, uniformly over those there are."""
+    label = rng.choice(np.unique(room.label[solids]))
+    return int(rng.choice(solids[room.label[solids] == label]))
 
 
 def _sway(rng: np.random.Generator, time: np.ndarray, amplitude: float, frequency: float) -> np.ndarray:
