@@ -47,9 +47,12 @@ def expect_alike(name: str, value: Tensor, other_name: str, other: Tensor, *, dt
         )
 
 
-def expect_camera(name: str, value: Tensor, camera_name: str, camera: Camera, *, dtype: bool = True) -> None:
-    """Raise unless `camera` took `value`: one size, one device, one K for all or for each."""
-    camera.expect_size(name, value.shape[-2], value.shape[-1])
+def expect_camera(
+    name: str, value: Tensor, camera_name: str, camera: Camera, *, dtype: bool = True, size: bool = True
+) -> None:
+    """Raise unless `camera` goes with `value`: one size, one device, one dtype, one K for all or for each."""
+    if size:
+        camera.expect_size(name, value.shape[-2], value.shape[-1])
     if len(camera.K) not in (1, len(value)):
         raise InputError(f"{camera_name} must hold one K or one for each of {len(value)} maps, got {len(camera.K)}")
     if camera.K.device != value.device or (dtype and camera.K.dtype != value.dtype):

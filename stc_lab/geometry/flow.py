@@ -49,7 +49,8 @@ def rigid_flow(
     """
     camera_b = camera_a if camera_b is None else camera_b
     found = reproject(depth_a, camera_a, T_b_a, camera_b)
-    flow = torch.where(found.real[:, None], found.motion, torch.zeros_like(found.motion))
+    flow = found.pixels - pixel_grid(found.pixels)
+    flow = torch.where(found.real[:, None], flow, torch.zeros_like(flow))
     return Flow(flow, seen_by(found, camera_b, depth_b, tolerance, name="depth_b"))
 
 

@@ -1,7 +1,6 @@
 """Where the pixels of one camera fall in another: the map that every warp, splat and rigid flow is built on."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,21 +10,16 @@ from stc_lab.geometry.camera import MIN_DEPTH, Camera
 from stc_lab.geometry.checks import expect_alike, expect_camera, expect_map
 from stc_lab.geometry.pose import check_pose
 
-FARTHEST = 1e30  # m: at and beyond this depth, products with it leave float32
+FARTHEST = 1e20  # m: at and beyond it a depth counts as unknown, for products with it would leave float32
 
 
 @dataclass(frozen=True)
 class Reprojection:
     """The pixels of camera a in camera b; finite everywhere, meaningful where `real`."""
 
-    motion: Float[Tensor, "b 2 h w"]  # px; (x, y) in b minus (x, y) in a
+    pixels: Float[Tensor, "b 2 h w"]  # (x, y) in b's image, possibly outside of it
     depth: Float[Tensor, "b 1 h w"]  # m; z in camera b
     real: Bool[Tensor, "b h w"]  # depth known, and the point in front of camera b
-
-    @cached_property
-    def pixels(self) -> Float[Tensor, "b 2 h w"]:
-        """(x, y) in b's image of each pixel of a, possibly outside of it."""
-        return self.motion + pixel_grid(self.motion)
 
 
 def pixel_grid(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 2 h w"]:
@@ -37,9 +31,13 @@ def pixel_grid(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 2 h w"]:
 
 
 def inside(pixels: Float[Tensor, "b 2 h w"], height: int, width: int) -> Bool[Tensor, "b h w"]:
-    """Which positions lie in an image of this size, 0 <= x <= width - 1 and 0 <= y <= height - 1; NaN does not."""
-    x, y = pixels[:, 0], pixels[:, 1]
-    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    """Which positions lie in an image of this size, 0 <= x <= width - 1 and 0 <= y <= height - 1; NaN does not.
+
+    By the least of the four margins, whose sign is exact: one comparison costs as much as three subtractions.
+    """
+    x, y = pixels.detach().unbind(dim=1)
+    margin_x, margin_y = torch.minimum(x, width - 1 - x), torch.minimum(y, height - 1 - y)
+    return torch.minimum(margin_x, margin_y) >= 0
 
 
 def reproject(
@@ -54,8 +52,8 @@ def reproject(
 
     With p = (x, y, 1), a camera b like a would see p at K_a (R K_a^-1 p d + t) / z. What is computed is the difference
     to p, ((A p)_xy - (x, y) (A p)_z) d + ((K_a t)_xy - (x, y) t_z) over z, with A = K_a (R - 1) K_a^-1 and
-    z = (1 + (A p)_z) d + t_z: small motions keep their digits, and no motion is exactly zero. Another K is an affine
-    map of the pixels, K_b K_a^-1, so that crops and strides are exact too.
+    z = (1 + (A p)_z) d + t_z: no motion is exactly zero, whatever the depth. Another K is an affine map of the pixels,
+    K_b K_a^-1, so that crops and strides are exact too.
     `names` are the frames' names in error messages.
     """
     a, b = names
@@ -64,12 +62,9 @@ def reproject(
     check_pose(T_b_a, pose_name)
     expect_alike(pose_name, T_b_a, depth_name, depth_a)
     expect_camera(depth_name, depth_a, f"camera_{a}", camera_a)
-    expect_camera(depth_name, depth_a.new_empty(()).expand(len(depth_a), 1, *camera_b.size), f"camera_{b}", camera_b)
+    expect_camera(depth_name, depth_a, f"camera_{b}", camera_b, size=False)
 
-    d = depth_a[:, 0]
-    known = (d > 0) & (d < FARTHEST)
-    d = torch.where(known, d, torch.ones_like(d))
-
+    d = depth_a[:, 0].nan_to_num(nan=0.0).clamp(0, FARTHEST)
     K = camera_a.K
     A = K @ (T_b_a[:, :3, :3] - torch.eye(3, dtype=d.dtype, device=d.device)) @ _inverse(K)
     shift = (K @ T_b_a[:, :3, 3:])[:, :, :, None]  # K_a t, [b, 3, 1, 1]
@@ -78,8 +73,7 @@ def reproject(
     y = torch.arange(height, device=d.device, dtype=d.dtype)[:, None]
     turned = [A[:, i, 0, None, None] * x + A[:, i, 2, None, None] + A[:, i, 1, None, None] * y for i in range(3)]
     z = (turned[2] + 1) * d + shift[:, 2]
-    front = z > MIN_DEPTH
-    one_over_z = torch.where(front, z, torch.ones_like(z)).reciprocal()
+    one_over_z = z.clamp(min=MIN_DEPTH).reciprocal()  # clamped before the division: no NaN in its gradient either
     dx, dy = (
         ((turned[i] - place * turned[2]) * d + (shift[:, i] - place * shift[:, 2])) * one_over_z
         for i, place in ((0, x), (1, y))
@@ -88,7 +82,12 @@ def reproject(
         scale_x, scale_y, shear, offset_x, offset_y = (v[:, None, None] for v in _pixel_map(K, camera_b.K))
         dx = scale_x * dx + shear * dy + ((scale_x - 1) * x + shear * y + offset_x)
         dy = scale_y * dy + ((scale_y - 1) * y + offset_y)
-    return Reprojection(torch.stack([dx, dy], dim=1), z[:, None], known & front)
+    return Reprojection(torch.stack([x + dx, y + dy], dim=1), z[:, None], _real(depth_a[:, 0].detach(), z.detach()))
+
+
+def _real(d: Float[Tensor, "b h w"], z: Float[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
+    """0 < d < FARTHEST and z > MIN_DEPTH, by the least of the margins; false for NaN."""
+    return torch.minimum(torch.minimum(d, FARTHEST - d), z - MIN_DEPTH) > 0
 
 
 def _inverse(K: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:

@@ -47,28 +47,28 @@ def forward_splat(
     height, width = camera_target.size
 
     x, y = found.pixels.flatten(2).unbind(dim=1)  # [b, n]: n source pixels
-    near = found.real.flatten(1) & (x > -1) & (x < width) & (y > -1) & (y < height)
-    x, y = torch.where(near, x, torch.zeros_like(x)), torch.where(near, y, torch.zeros_like(y))
+    x, y = x.clamp(-2, width + 1), y.clamp(-2, height + 1)  # beyond, all is lost alike, and integers end somewhere
     left, top = x.detach().floor(), y.detach().floor()
+    real = found.real.flatten(1)
     places, weights = [], []
     for right, below in ((0, 0), (1, 0), (0, 1), (1, 1)):
         column, row = left + right, top + below
         weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
-        lands = near & (weight > LEAST_WEIGHT) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        weights.append(torch.where(lands, weight, torch.zeros_like(weight)))
+        lands = real & (weight > LEAST_WEIGHT) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        weights.append(weight * lands)
         places.append((row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long())
     place, weight = torch.stack(places, dim=1), torch.stack(weights, dim=1)  # [b, 4, n]
 
     if mode == "zbuffer":
         z = found.depth.detach().flatten(2).expand_as(weight)
         nearest = _nearest_surface(z, place, weight.detach(), height * width)
-        weight = torch.where(tolerance.same_surface(nearest, z), weight, torch.zeros_like(weight))
+        weight = weight * tolerance.same_surface(nearest, z)
 
     values = source.flatten(2)
     image = values.new_zeros(b, c, height * width)
     for corner in range(4):
         index = place[:, corner, None].expand(b, c, -1)
-        image = image.scatter_add(2, index, values * weight[:, corner, None])
+        image.scatter_add_(2, index, values * weight[:, corner, None])
     total = weight.new_zeros(b, height * width).scatter_add(1, place.flatten(1), weight.flatten(1))
     visible = total > 0
     if mode != "sum":
