@@ -64,7 +64,8 @@ def demo(*, again: bool = False) -> bool:
     ]
     print()
     for what, path in places:
-        print(f"{what + ':':20} {path}")
+        if path.exists():  # no figures when nothing ran
+            print(f"{what + ':':20} {path}")
     return not any(isinstance(outcome, Failure) for outcome in outcomes)
 
 

@@ -85,8 +85,8 @@ def execute(recipe: Recipe, *, again: bool = False) -> Run:
     partial.mkdir()
     try:
         write_json(partial / "metrics.json", {})
-        seconds = _papermill(recipe, notebook, partial)
         write_json(partial / "recipe.json", as_json(recipe))
+        seconds = _papermill(recipe, notebook, partial)
         write_json(partial / "environment.json", _environment(recipe, seconds))
         _replace(partial, folder)
     except RunFailed as error:
@@ -99,10 +99,24 @@ def execute(recipe: Recipe, *, again: bool = False) -> Run:
 
 
 def publish_figures(run: Run) -> None:
-    """Copy the figures of a run to figures/."""
+    """Put the figures of a run into figures/, in place of those of an earlier one."""
     drawn = run.folder / "figures"
-    if drawn.is_dir():
-        shutil.copytree(drawn, run.published, dirs_exist_ok=True)
+    if not drawn.is_dir():
+        return
+    partial = run.published.with_name(f".{run.published.name}.{os.getpid()}.partial")
+    try:
+        shutil.copytree(drawn, partial, copy_function=_link_or_copy)
+        _replace(partial, run.published)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Each folder holds plotly.js, 5 MB: a link will do, since a figure is never changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 def _papermill(recipe: Recipe, notebook: Path, folder: Path) -> float:

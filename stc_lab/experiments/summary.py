@@ -91,9 +91,10 @@ def _section(outcome: Run | Failure, base: Path) -> str:
         )
     executed = outcome.folder / "executed.ipynb"
     title, claim = title_and_claim(executed)
+    title = "; ".join([title or recipe.notebook, *(f"{name} {value}" for name, value in recipe.changed().items())])
     figures = "".join(_figure(figure, base) for figure in figures_of(outcome.folder / "figures"))
     return (
-        f"<section><h2>{html.escape(title or recipe.notebook)}</h2><p class='claim'>{html.escape(claim)}</p>"
+        f"<section><h2>{html.escape(title)}</h2><p class='claim'>{html.escape(claim)}</p>"
         f"<p class='soft'><code>{html.escape(parameters)}</code> · {outcome.seconds:.0f} s · "
         f'<a href="{_link(executed, base)}">executed notebook</a></p>'
         f"{_table(outcome.metrics.items())}{figures}</section>"

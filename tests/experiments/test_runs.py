@@ -51,9 +51,11 @@ def test_a_run_keeps_all_and_is_not_run_twice(project: Path) -> None:
     assert (run.folder / "executed.ipynb").stat().st_mtime_ns > before
     assert names(project / "runs") == [run.folder.name]
 
-    publish_figures(run)
+    for _ in range(2):
+        publish_figures(run)
     assert run.published == project / "figures" / "99_tiny-count-5"
     assert names(run.published) == ["index.json"]
+    assert names(project / "figures") == ["99_tiny-count-5"]
 
 
 def test_a_change_of_notebook_or_package_is_another_run_but_outputs_are_not(project: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_failed_run_is_kept_apart_and_says_where_and_why(project: Path) -> Non
         execute(Tiny())
     (failed,) = names(project / "runs")
     assert failed.endswith(".failed")
-    assert "executed.ipynb" in names(project / "runs" / failed)
+    assert {"executed.ipynb", "recipe.json"} <= set(names(project / "runs" / failed))
     with pytest.raises(RunFailed):  # it is tried again, and its folder replaced
         execute(Tiny())
     assert names(project / "runs") == [failed]

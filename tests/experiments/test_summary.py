@@ -79,7 +79,7 @@ def test_the_page_shows_claim_metrics_and_figures(project: Path) -> None:
     broken = Failure(Tiny(mode="broken"), "ValueError: <boom>")
     path = write_summary([run, broken], project / "runs" / "summary.html")
     page = Page(path.read_text())
-    assert "99 Tiny: does it run?" in page.text
+    assert "99 Tiny: does it run?; count 4" in page.text
     assert "Two and two are four." in page.text
     assert "mean error" in page.text and "0.1235" in page.text
     assert "count = 4" in page.text
