@@ -41,10 +41,16 @@ _CHARACTER = 0.56  # width of an average character over the font size, in the wi
 
 
 def image_grid(
-    panels: Sequence[Panel], *, columns: int | None = None, title: str = "", width: int = WIDTH, legend: bool = True
+    panels: Sequence[Panel | None],
+    *,
+    columns: int | None = None,
+    title: str = "",
+    width: int = WIDTH,
+    legend: bool = True,
 ) -> go.Figure:
-    """The panels row by row, `columns` to a row; panels of one size zoom together."""
-    if not panels:
+    """The panels row by row, `columns` to a row, None for an empty place; panels of one size zoom together."""
+    drawn = [panel for panel in panels if panel is not None]
+    if not drawn:
         raise InputError("an image grid needs at least one panel, got none")
     columns = min(len(panels), 4) if columns is None else min(columns, len(panels))
     if columns < 1:
@@ -53,7 +59,7 @@ def image_grid(
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     bands = [_Band(row, panel_width) for row in rows]
     plot_width = columns * panel_width + (columns - 1) * _GAP
-    entries = _legend_entries(panels) if legend else []
+    entries = _legend_entries(drawn) if legend else []
     top = _MARGIN + (34 if title else 0)
     bottom = _MARGIN + _legend_height(entries, plot_width)
     plot_height = sum(band.height for band in bands) + _GAP * (len(bands) - 1)
@@ -73,13 +79,15 @@ def image_grid(
     number, above = 0, 0.0
     for row, band in zip(rows, bands, strict=True):
         for column, panel in enumerate(row):
+            if panel is None:
+                continue
             number += 1
             left = column * (panel_width + _GAP)
             image_top = above + band.title_height
             height = panel_width * panel.size[0] / panel.size[1]
             x = [left / plot_width, (left + panel_width) / plot_width]
             y = [1 - (image_top + height) / plot_height, 1 - image_top / plot_height]
-            _add_picture(figure, layout, panel, number, panel_width, x, y, panels[0].size)
+            _add_picture(figure, layout, panel, number, panel_width, x, y, drawn[0].size)
             bold = f"<b>{band.titles[column]}</b>"
             annotations.append({**_TEXT, "text": bold, "x": x[0], "y": y[1], "yanchor": "bottom"})
             under = y[0]
@@ -115,15 +123,15 @@ def image_grid(
 class _Band:
     """Heights (px) of one row of panels: titles above, colour bars and captions below."""
 
-    def __init__(self, row: Sequence[Panel], width: int) -> None:
-        self.titles = [_wrapped(panel.title, width, FONT_SIZE * 1.06) for panel in row]
-        self.captions = [_wrapped(panel.caption, width, SMALL_SIZE) for panel in row]
+    def __init__(self, row: Sequence[Panel | None], width: int) -> None:
+        self.titles = [_wrapped(panel.title if panel else "", width, FONT_SIZE * 1.06) for panel in row]
+        self.captions = [_wrapped(panel.caption if panel else "", width, SMALL_SIZE) for panel in row]
         self.title_height = 6 + _TITLE_LINE * max(text.count("<br>") + 1 for text in self.titles)
         below = 0
         for panel, caption in zip(row, self.captions, strict=True):
             lines = _LINE * (caption.count("<br>") + 1) + 8 if caption else 0
-            below = max(below, lines + (_BAR if panel.scale is not None else 0))
-        self.height = self.title_height + max(math.ceil(width * p.size[0] / p.size[1]) for p in row) + below
+            below = max(below, lines + (_BAR if panel and panel.scale else 0))
+        self.height = self.title_height + max(math.ceil(width * p.size[0] / p.size[1]) for p in row if p) + below
 
 
 def _wrapped(text: str, width: int, size: float) -> str:

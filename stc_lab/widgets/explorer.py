@@ -1,0 +1,177 @@
+"""The shell of every explorer: controls on top, pictures below, numbers under them, and what went wrong in red.
+
+What is shown is decided by a pure function of the controls' values, which needs no browser and no kernel.
+"""
+
+import base64
+import html
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from stc_lab.plots.grid import image_grid
+from stc_lab.plots.panels import Panel
+from stc_lab.plots.sheet import contact_sheet
+from stc_lab.plots.template import FONT_FAMILY, INK, QUIET_INK
+from stc_lab.widgets.live import live_lab
+
+PANEL_WIDTH = 300  # px on screen: three fit into a cell
+FAST = 0.15  # s: a picture that takes longer waits until the slider is let go
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers beside a picture: a row per method, a column per measure, already written out."""
+
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[str, ...]]
+
+    def text(self) -> str:
+        return "\n".join(
+            f"{name}: " + ", ".join(f"{column} {cell}" for column, cell in zip(self.columns, cells, strict=True))
+            for name, cells in self.rows.items()
+        )
+
+    def html(self) -> str:
+        head = "".join(f"<th style='{_CELL}; color:{QUIET_INK}'>{html.escape(c)}</th>" for c in ("", *self.columns))
+        body = "".join(
+            f"<tr><td style='{_CELL}; text-align:left'>{html.escape(name)}</td>"
+            + "".join(f"<td style='{_CELL}; font-weight:600'>{html.escape(cell)}</td>" for cell in cells)
+            + "</tr>"
+            for name, cells in self.rows.items()
+        )
+        style = f"border-collapse:collapse; font:15px {FONT_FAMILY}; color:{INK}"
+        return f"<table style='{style}'><tr>{head}</tr>{body}</table>"
+
+
+_CELL = "padding:3px 18px 3px 0; text-align:right; border-bottom:1px solid #e6e9ee"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an explorer shows in one state."""
+
+    panels: tuple[Panel | None, ...]  # None: an empty place
+    table: Table
+    note: str = ""  # one line under the numbers
+
+
+class Explorer:
+    """Sliders and pictures in the lab; the picture of the default state everywhere else.
+
+    `controls` are ipywidgets by the names of the arguments of `picture`, each with a `description`.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        controls: Callable[[], Mapping[str, Any]],
+        picture: Callable[..., Picture],
+        default: Mapping[str, Any],
+        *,
+        columns: int = 3,
+    ) -> None:
+        self.title = title
+        self._controls = controls
+        self._picture = picture
+        self._default = dict(default)
+        self._columns = columns
+        self._widget: Any = None
+
+    def picture(self, **state: Any) -> Picture:
+        """What is shown in the default state, or in one that differs from it by `state`."""
+        return self._picture(**{**self._default, **state})
+
+    def figure(self, **state: Any) -> go.Figure:
+        """The same as a static figure."""
+        return image_grid(self.picture(**state).panels, columns=self._columns)
+
+    @property
+    def widget(self) -> Any:
+        """The ipywidgets box; made when first asked for."""
+        if self._widget is None:
+            self._widget = _build(self.title, self._controls(), self._picture, self._columns)
+        return self._widget
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """The widget in the lab, with a picture for readers without a kernel; in batch the static figure."""
+        shown = self.picture()
+        bundle: dict[str, Any] = {
+            "text/plain": f"{self.title}\n{shown.table.text()}",
+            "image/png": base64.b64encode(contact_sheet(shown.panels, columns=self._columns)).decode("ascii"),
+        }
+        if live_lab():
+            return {**self.widget._repr_mimebundle_(), **bundle}
+        return {"application/vnd.plotly.v1+json": json.loads(self.figure().to_json()), **bundle}
+
+
+def legend_html(panels: Sequence[Panel | None]) -> str:
+    """Colour and name of each class that occurs in the panels."""
+    entries = {(i, p.palette.names[i]): p.palette.colours[i] for p in panels if p and p.palette for i in p.classes}
+    swatch = "display:inline-block; width:13px; height:13px; border:1px solid #6b7684; margin-right:6px"
+    items = "".join(
+        f"<span style='margin-right:16px; white-space:nowrap'><span style='{swatch}; background:{entries[key]}'></span>"
+        f"{html.escape(key[1])}</span> "
+        for key in sorted(entries)
+    )
+    return f"<div style='font:13px {FONT_FAMILY}; color:{INK}; line-height:1.7; max-width:960px'>{items}</div>"
+
+
+def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Picture], columns: int) -> Any:
+    import ipywidgets
+
+    state = {name: control.value for name, control in controls.items()}
+    began = time.perf_counter()
+    first = picture(**state)
+    fast = time.perf_counter() - began < FAST
+    place = {"layout": {"width": f"{PANEL_WIDTH}px", "margin": "0"}}
+    images = [ipywidgets.Image(**place) if panel else ipywidgets.HTML(**place) for panel in first.panels]
+    captions = [ipywidgets.HTML() for _ in first.panels]
+    table, legend, note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+    error = ipywidgets.HTML()
+
+    def show(now: Picture) -> None:
+        for panel, image, caption in zip(now.panels, images, captions, strict=True):
+            if panel is None:
+                continue
+            encoded = panel.encoded(panel.enlargement(PANEL_WIDTH))
+            image.format = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
+            image.value = encoded
+            caption.value = _caption(panel)
+        table.value = now.table.html()
+        legend.value = legend_html(now.panels)
+        note.value = f"<div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(now.note)}</div>"
+
+    def update(_: object = None) -> None:
+        # An exception in a callback would vanish into the kernel's log (ipywidgets issue 1971).
+        try:
+            show(picture(**{name: control.value for name, control in controls.items()}))
+            error.value = ""
+        except Exception as problem:
+            text = html.escape(f"{type(problem).__name__}: {problem}")
+            error.value = f"<div role='alert' style='font:14px {FONT_FAMILY}; color:#b00020'>{text}</div>"
+
+    for control in controls.values():
+        control.style = {"description_width": "130px"}
+        control.layout = {"width": "440px"}
+        if hasattr(control, "continuous_update"):
+            control.continuous_update = fast
+        control.observe(update, names="value")
+    update()
+    heading = ipywidgets.HTML(f"<div style='font:600 18px {FONT_FAMILY}; color:{INK}'>{html.escape(title)}</div>")
+    knobs = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap", "max_width": "960px"})
+    cells = [ipywidgets.VBox([c, i]) for c, i in zip(captions, images, strict=True)]
+    rows = [ipywidgets.HBox(cells[i : i + columns], layout={"grid_gap": "12px"}) for i in range(0, len(cells), columns)]
+    return ipywidgets.VBox([heading, knobs, *rows, legend, table, note, error])
+
+
+def _caption(panel: Panel) -> str:
+    style = f"font:600 15px {FONT_FAMILY}; color:{INK}; width:{PANEL_WIDTH}px; line-height:1.25"
+    words = html.escape(panel.title)
+    if panel.caption:
+        words += f"<br><span style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(panel.caption)}</span>"
+    return f"<div style='{style}'>{words}</div>"

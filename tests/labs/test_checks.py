@@ -1,0 +1,207 @@
+"""The checker: right answers pass, each usual mistake is caught at the case made for it, and nothing else is said."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stc_lab.errors import InputError
+from stc_lab.labs import EXERCISES, check
+
+
+def temporal_agreement(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
+    return float((label_now == label_warped)[visible].float().mean())
+
+
+def mean_iou(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
+    usable = truth != 255
+    prediction, truth = prediction[usable], truth[usable]
+    ious = []
+    for k in range(num_classes):
+        union = ((prediction == k) | (truth == k)).sum()
+        if union > 0:
+            ious.append(float(((prediction == k) & (truth == k)).sum() / union))
+    return sum(ious) / len(ious)
+
+
+def project_pixel(x: float, y: float, depth: float, K: Tensor, T_source_target: Tensor) -> tuple[Tensor, Tensor]:
+    point = depth * torch.linalg.inv(K) @ torch.tensor([x, y, 1.0], dtype=K.dtype)
+    moved = T_source_target[:3, :3] @ point + T_source_target[:3, 3]
+    pixel = K @ moved / moved[2]
+    return pixel[0], pixel[1]
+
+
+def visible_mask(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, height: int, width: int) -> Tensor:
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return (z > 0) & inside & ((z - depth_there).abs() < 0.04 * z + 0.02)
+
+
+def uniform_prior(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
+    return (logits_warped - logits_target).abs()[:, visible].mean()
+
+
+def label_prior(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
+    believed = logits_target.argmax(dim=0, keepdim=True)
+    return (logits_warped - logits_target).abs().gather(0, believed)[0][visible].mean()
+
+
+RIGHT = [temporal_agreement, mean_iou, project_pixel, visible_mask, uniform_prior, label_prior]
+
+
+def in_per_cent(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
+    return 100 * temporal_agreement(label_now, label_warped, visible)
+
+
+def over_all_pixels(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
+    return float((label_now == label_warped).float().mean())
+
+
+def accuracy(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
+    return float((prediction == truth).float().mean())
+
+
+def absent_as_zero(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
+    return mean_iou(prediction, truth, 2) * 2 / num_classes
+
+
+def the_other_way(x: float, y: float, depth: float, K: Tensor, T_source_target: Tensor) -> tuple[Tensor, Tensor]:
+    return project_pixel(x, y, depth, K, torch.linalg.inv(T_source_target))
+
+
+def the_old_depth(x: float, y: float, depth: float, K: Tensor, T_source_target: Tensor) -> tuple[float, float]:
+    return x + float(K[0, 0] * T_source_target[0, 3]) / depth, y
+
+
+def a_pixel_too_wide(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, height: int, width: int) -> Tensor:
+    return (z > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
+def behind_as_well(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, height: int, width: int) -> Tensor:
+    return visible_mask(x, y, z.abs(), z.abs(), height, width)
+
+
+def through_everything(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, height: int, width: int) -> Tensor:
+    return visible_mask(x, y, z, z, height, width)
+
+
+def unmasked(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
+    return (logits_warped - logits_target).abs().mean()
+
+
+def times_the_mask(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
+    return ((logits_warped - logits_target).abs() * visible).sum() / visible.sum() / len(logits_warped)
+
+
+def believed_by_the_neighbour(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
+    return label_prior(logits_target, logits_warped, visible)
+
+
+WRONG: list[tuple[str, Callable[..., Any], str]] = [
+    ("temporal_agreement", in_per_cent, "everything is visible"),
+    ("temporal_agreement", over_all_pixels, "some pixels are hidden"),
+    ("mean_iou", accuracy, "two classes"),
+    ("mean_iou", absent_as_zero, "a class that occurs nowhere"),
+    ("project_pixel", the_other_way, "a step sideways"),
+    ("project_pixel", the_old_depth, "a step forward"),
+    ("visible_mask", a_pixel_too_wide, "a bare wall"),
+    ("visible_mask", behind_as_well, "a box behind"),
+    ("visible_mask", through_everything, "a box before the wall"),
+    ("uniform_prior", unmasked, "the second pixel is hidden"),
+    ("uniform_prior", times_the_mask, "nothing is known"),
+    ("label_prior", believed_by_the_neighbour, "two classes"),
+]
+
+
+@pytest.mark.parametrize("student", RIGHT, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_right_answers_pass(student: Callable[..., Any], seed: int) -> None:
+    result = check(student, seed=seed)
+    assert result.status == "correct", str(result)
+
+
+@pytest.mark.parametrize(("exercise", "student", "case"), WRONG)
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_usual_mistakes_are_caught(exercise: str, student: Callable[..., Any], case: str, seed: int) -> None:
+    result = check(student, exercise, seed=seed)
+    assert result.status == "wrong" and case in result.lines[0], str(result)
+    assert any(line.startswith("expected") for line in result.lines) and result.lines[-1].startswith("Hint")
+
+
+def test_every_exercise_has_a_right_answer_here() -> None:
+    assert {f.__name__ for f in RIGHT} == set(EXERCISES)
+    assert {e.notebook for e in EXERCISES.values()} == {
+        "00_start_here",
+        "02_geometry_and_warping",
+        "04_logits_consistency",
+    }
+
+
+def not_implemented(**_: object) -> None:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("student", [lambda **_: None, lambda **_: ..., not_implemented])
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_an_untouched_exercise_is_not_wrong(student: Callable[..., Any], exercise: str) -> None:
+    result = check(student, exercise)
+    assert result.status == "not attempted" and result.lines[0] == EXERCISES[exercise].task
+
+
+def test_an_exception_names_the_students_line() -> None:
+    def student(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
+        return float(label_now.no_such_method())
+
+    text = str(check(student, "temporal_agreement"))
+    assert "AttributeError" in text and "label_now.no_such_method()" in text and "stc_lab" not in text
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "said"),
+    [
+        ("visible_mask", torch.ones(36, 48), "float32 [36, 48], where a bool tensor [36, 48]"),
+        ("visible_mask", torch.ones(1, 36, 48, dtype=torch.bool), "bool [1, 36, 48]"),
+        ("mean_iou", torch.ones(2), "where a number was expected"),
+        ("mean_iou", "high", "str, where a number was expected"),
+        ("project_pixel", 3.0, "where a float tensor [2]"),
+    ],
+)
+def test_answers_of_another_kind_are_described(exercise: str, answer: Any, said: str) -> None:
+    result = check(lambda **_: answer, exercise)
+    assert result.status == "wrong" and said in str(result)
+
+
+def test_masks_are_drawn_where_they_differ() -> None:
+    result = check(lambda x, y, z, **_: z > 0, "visible_mask")
+    assert result.picture is not None and result.picture.startswith(b"\x89PNG")
+    assert "pixels differ" in str(result) and "<img" in result._repr_html_() and "alt=" in result._repr_html_()
+
+
+def test_a_student_who_writes_into_the_inputs_harms_nobody() -> None:
+    def student(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
+        answer = temporal_agreement(label_now, label_warped, visible)
+        label_now.zero_()
+        return answer
+
+    assert check(student, "temporal_agreement").status == "correct"
+
+
+def test_numpy_and_plain_numbers_are_fine() -> None:
+    import numpy as np
+
+    def student(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> Any:
+        return np.float32(temporal_agreement(label_now, label_warped, visible))
+
+    assert check(student, "temporal_agreement").status == "correct"
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    first, second = (str(check(lambda **_: 0.123, "temporal_agreement", seed=5)) for _ in range(2))
+    other = str(check(lambda **_: 0.123, "temporal_agreement", seed=6))
+    assert first == second != other
+
+
+def test_an_unknown_exercise_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match="mean_iou"):
+        check(lambda: None, "median_iou")
