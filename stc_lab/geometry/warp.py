@@ -150,7 +150,10 @@ def inverse_warp(
     """
     expect_map("source", source)
     expect_alike("source", source, "depth_target", depth_target)
-    expect_camera("source", source, "camera_source", camera_target if camera_source is None else camera_source)
+    if camera_source is None:
+        expect_camera("source", source, "camera_target", camera_target)
+    else:
+        expect_camera("source", source, "camera_source", camera_source)
     where = correspond(
         depth_target,
         camera_target,
@@ -175,8 +178,10 @@ def inverse_warp_labels(
     """Show the source's labels on the target's pixel grid; 255 where the source camera does not see the surface."""
     expect_labels("labels", labels)
     expect_alike("labels", labels, "depth_target", depth_target, dtype=False)
-    camera = camera_target if camera_source is None else camera_source
-    expect_camera("labels", labels, "camera_source", camera, dtype=False)
+    if camera_source is None:
+        expect_camera("labels", labels, "camera_target", camera_target, dtype=False)
+    else:
+        expect_camera("labels", labels, "camera_source", camera_source, dtype=False)
     where = correspond(
         depth_target,
         camera_target,

@@ -88,7 +88,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "camera in another dtype": (
         lambda: inverse_warp(SOURCE, DEPTH, CAMERA.to(dtype=torch.float64), POSE),
-        r"one dtype and device.*camera_source\.to\(",
+        r"one dtype and device.*camera_target\.to\(",
     ),
     "source on another device": (lambda: sample(SOURCE, FLOW.to("meta")), r"one device, got cpu and meta"),
     "another batch": (lambda: inverse_warp(SOURCE, DEPTH[:1], CAMERA, POSE[:1]), r"one batch size, got 2 and 1"),
