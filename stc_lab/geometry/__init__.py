@@ -14,6 +14,7 @@ from stc_lab.geometry.warp import (
     identity_warp,
     inverse_warp,
     inverse_warp_labels,
+    masked_labels,
     sample,
     sample_labels,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "inverse_warp",
     "inverse_warp_labels",
     "identity_warp",
+    "masked_labels",
     "forward_splat",
     "Flow",
     "rigid_flow",
