@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stc_lab.experiments.places import figures_folder
 from stc_lab.experiments.recipes import recipe_of
 from stc_lab.experiments.report import report
+from stc_lab.plots.export import keep_browser
 from stc_lab.plots.save import save_figure
 
 if TYPE_CHECKING:
@@ -34,5 +35,6 @@ class Lesson:
 
 def open_lesson(notebook: str, **parameters: object) -> Lesson:
     """Check the notebook's parameters against its recipe, so that a wrong value is refused before anything is done."""
-    recipe = recipe_of(notebook)(**parameters)  # type: ignore[arg-type]
+    recipe = recipe_of(notebook)(**parameters)
+    keep_browser()
     return Lesson(recipe.notebook, figures_folder(recipe.notebook))

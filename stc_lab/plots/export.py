@@ -1,5 +1,6 @@
 """Static export that never hangs: one browser in a process of its own, with a time limit on every step."""
 
+import atexit
 import base64
 import contextlib
 import json
@@ -102,6 +103,7 @@ class _Export:
     problem: str | None = None
     tried: bool = False
     users: int = 0
+    kept: bool = False
 
 
 _EXPORT = _Export()
@@ -128,6 +130,18 @@ def exporting() -> Iterator[Exporter | None]:
             _EXPORT.users -= 1
             if _EXPORT.users == 0:
                 _close()
+
+
+def keep_browser() -> None:
+    """Let all figures of this process share one browser, which starts with the first and ends with the process.
+
+    For notebooks, whose figures are saved by cells that know nothing of each other.
+    """
+    with _LOCK:
+        if not _EXPORT.kept:
+            _EXPORT.kept = True
+            _EXPORT.users += 1
+            atexit.register(_close)
 
 
 def exporter_works() -> bool:

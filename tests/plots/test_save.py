@@ -129,6 +129,31 @@ def test_a_broken_browser_is_tried_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert save_figure(FIGURE, "agreement", tmp_path / "figures", alt=ALT).png is None
 
 
+def test_a_notebook_keeps_its_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    class Stub:
+        def picture(self, *_: object, **__: object) -> bytes:
+            return b""
+
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(export, "_EXPORT", export._Export())
+    monkeypatch.setattr(export, "Exporter", Stub)
+    monkeypatch.setattr(export.atexit, "register", lambda function: None)
+    with exporting() as alone:
+        pass
+    assert closed == [alone]
+    for _ in range(2):
+        export.keep_browser()
+    with exporting() as first:
+        pass
+    with exporting() as second:
+        pass
+    assert first is second and closed == [alone]
+
+
 @pytest.mark.browser
 def test_pictures_come_from_one_browser(tmp_path: Path) -> None:
     if not exporter_works():
