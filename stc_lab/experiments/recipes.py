@@ -87,7 +87,7 @@ class RealVideo(Recipe):
     title: ClassVar[str] = "real video"
 
     source: Literal["rooms", "camvid"] = "rooms"
-    steps: Steps = 100
+    steps: Steps = 300
     seed: Seed = 0
 
     def slices(self) -> tuple[str, ...]:

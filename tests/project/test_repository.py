@@ -12,6 +12,9 @@ LARGE_ON_PURPOSE: set[str] = set()
 PLACE_OF_A_MACHINE = re.compile(r"(?<![\w.:/}*<-])/(?:home|mnt|root|tmp|work|Users)/\w")
 
 
+COMMAND = re.compile(r"^ *(?:make|stc-lab) .*$|`(?:[A-Z_]+=\S+ )?(?:make|stc-lab) [^`\n]*`", re.MULTILINE)
+
+
 def tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
@@ -50,8 +53,7 @@ def test_commands_of_the_documents_exist() -> None:
     commands |= set(re.findall(r"@main\.command\(\)\n(?:@.*\n)*def (\w+)", (ROOT / "stc_lab" / "cli.py").read_text()))
     texts = [*ROOT.glob("*.md"), *(ROOT / "data_cards").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
     for path in texts:
-        said = text_of(path)
-        in_code = " ".join(re.findall(r"`[^`]+`|^    .*$|^make .*$|^stc-lab .*$", said, re.MULTILINE))
+        in_code = " ".join(COMMAND.findall(text_of(path)))
         assert set(re.findall(r"\bmake ([a-z-]+)", in_code)) <= targets, path.name
         assert set(re.findall(r"\bstc-lab ([a-z][a-z-]+)", in_code)) <= commands, path.name
 
