@@ -11,8 +11,11 @@ from stc_lab.data.rooms.sensor import AUTO_EXPOSURE, Sensor
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 
-SPLITS = ("train", "val", "test")
-SEEDS_PER_SPLIT = 1_000_000  # scene i of split k has the seed k * SEEDS_PER_SPLIT + i: no room is in two splits
+# Seed of the first room of each split; no room is in two splits. The first rooms of `val` and `test` are where they are
+# because all classes show in the few rooms of `quick` from there on, which is a choice by labels and by no result.
+FIRST_SEED = {"train": 0, "val": 1_000_059, "test": 2_000_127}
+SPLITS = tuple(FIRST_SEED)
+MOST_SCENES = 900_000
 FRAME_RATE = 10.0  # Hz
 _FIELD_OF_VIEW = {"dolly": 50.0, "handheld": 72.0}  # degrees
 _MEMORY = {"dolly": 0.0, "handheld": 0.9}  # a dolly's exposure jumps from frame to frame, a hand-held camera's drifts
@@ -50,7 +53,7 @@ class RoomsConfig:
         if self.motion not in PATHS:
             raise InputError(f"motion must be one of {', '.join(PATHS)}, got {self.motion!r}")
         for name, low, high in (
-            *((f"{split}_scenes", 1, SEEDS_PER_SPLIT) for split in SPLITS),
+            *((f"{split}_scenes", 1, MOST_SCENES) for split in SPLITS),
             ("frames", 1, 100_000),
             ("height", 8, 4096),
             ("width", 8, 4096),

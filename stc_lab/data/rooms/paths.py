@@ -86,7 +86,7 @@ def _swing(room: _Room, frames: int, rng: np.random.Generator) -> Path:
     first = _of_any_class(room, named, rng)
     others = np.nonzero(room.label != room.label[first])[0]
     by_distance = others[np.argsort(np.linalg.norm(room.centre[others] - room.centre[first], axis=1))]
-    second = _of_any_class(room, by_distance[:40], rng)
+    second = _of_any_class(room, by_distance[:12], rng)
     turned = 1 / (1 + np.exp(-(time - (frames - 1) / 2)))  # 0 before, 1 after, over about four frames
     target = np.outer(1 - turned, room.centre[first]) + np.outer(turned, room.centre[second])
 

@@ -16,7 +16,7 @@ from stc_lab.data.cache import build_once, cache_root
 from stc_lab.data.frames import Clip
 from stc_lab.data.rooms.build import build_scene
 from stc_lab.data.rooms.classes import CLASS_NAMES
-from stc_lab.data.rooms.config import FRAME_RATE, PRESETS, SEEDS_PER_SPLIT, SPLITS, RoomsConfig
+from stc_lab.data.rooms.config import FIRST_SEED, FRAME_RATE, PRESETS, SPLITS, RoomsConfig
 from stc_lab.data.rooms.paths import PATHS
 from stc_lab.data.rooms.primitives import Scene
 from stc_lab.data.rooms.render import render
@@ -35,7 +35,7 @@ INFO = SourceInfo(
     classes=CLASS_NAMES,
 )
 _TABLE = "frames.arrow"
-_NAME = re.compile(rf"rooms-({'|'.join(SPLITS)})-(\d{{4,6}})")
+_NAME = re.compile(rf"rooms-({'|'.join(SPLITS)})-(\d{{4}}|[1-9]\d{{4,5}})")
 _PATH_DRAWS, _SENSOR_DRAWS = 1, 2  # streams of random numbers beside that of the furniture
 
 
@@ -97,7 +97,7 @@ def _seed(video: str) -> int:
     found = _NAME.fullmatch(video)
     if found is None:
         raise InputError(f"video must be named like {video_name('train', 7)!r}, got {video!r}")
-    return SPLITS.index(found[1]) * SEEDS_PER_SPLIT + int(found[2])
+    return FIRST_SEED[found[1]] + int(found[2])
 
 
 def _write(folder: Path, split: str, config: RoomsConfig, progress: Callable[[int, int], None] | None) -> None:

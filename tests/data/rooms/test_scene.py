@@ -1,10 +1,12 @@
 """The rooms themselves: one seed one room, everything within the walls, all classes there."""
 
+from itertools import pairwise
+
 import torch
 
 from stc_lab.data.rooms import CLASS_NAMES, NUM_CLASSES, PRESETS, Label, build_scene, scene_of
 from stc_lab.data.rooms.classes import FINISH
-from stc_lab.data.rooms.config import SEEDS_PER_SPLIT, SPLITS
+from stc_lab.data.rooms.config import FIRST_SEED, MOST_SCENES, SPLITS
 from stc_lab.data.rooms.primitives import FACES, Scene
 
 
@@ -44,9 +46,11 @@ def test_furniture_stands_in_the_room_and_every_surface_has_a_material() -> None
 
 
 def test_no_room_is_in_two_splits() -> None:
-    seeds = {split: {scene_of(f"rooms-{split}-{i:04d}").seed for i in range(3)} for split in SPLITS}
-    assert len(set.union(*seeds.values())) == 9
-    assert all(config.scenes(split) <= SEEDS_PER_SPLIT for config in PRESETS.values() for split in SPLITS)
+    starts = [*FIRST_SEED.values()]
+    assert all(b - a > MOST_SCENES for a, b in pairwise(starts))
+    assert all(config.scenes(split) <= MOST_SCENES for config in PRESETS.values() for split in SPLITS)
+    seeds = [scene_of(f"rooms-{split}-{i:04d}").seed for split in SPLITS for i in (0, 1)]
+    assert len(set(seeds)) == 6
 
 
 def test_ids_stay_integers_when_a_scene_moves() -> None:
