@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stc_lab.data import Videos
-from stc_lab.data.supervision import supervised_rows
+from stc_lab.data import Videos, supervised_rows
 from stc_lab.errors import InputError
 from stc_lab.models import FPNSegmenter, load_model
 from stc_lab.training.augment import augment
