@@ -97,6 +97,16 @@ def run_identity(
     model: FPNSegmenter, recipe: SegmentationRecipe, memory: FrameMemory, labelled: Sequence[int]
 ) -> dict[str, Any]:
     """What must be equal for one run to go on with the state of another: recipe, net, first weights and data."""
+    return {
+        "recipe": recipe.to_dict(),
+        "architecture": model.architecture,
+        "first weights": _digest_of_weights(model),
+        "data": data_digest(memory, labelled),
+    }
+
+
+def data_digest(memory: FrameMemory, labelled: Sequence[int]) -> str:
+    """Names the training data: its videos, and the pixels and labels of the labelled frames."""
     videos = memory.videos
     layout = [[name, videos.frame_count(name)] for name in videos.names]
     pixels = hashlib.sha256(json.dumps([videos.info.name, list(videos.size), layout, list(labelled)]).encode())
@@ -104,12 +114,7 @@ def run_identity(
         pixels.update((clip.image * 255).round().to(torch.uint8).numpy().tobytes())
         if clip.label is not None:
             pixels.update(clip.label.numpy().tobytes())
-    return {
-        "recipe": recipe.to_dict(),
-        "architecture": model.architecture,
-        "first weights": _digest_of_weights(model),
-        "data": pixels.hexdigest()[:16],
-    }
+    return pixels.hexdigest()[:16]
 
 
 def _digest_of_weights(model: nn.Module) -> str:

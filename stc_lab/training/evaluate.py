@@ -25,6 +25,7 @@ from stc_lab.metrics import (
 from stc_lab.models import FPNSegmenter, upsample_strided
 
 OFFSETS = (-8, -4, -2, -1, 1, 2, 4, 8)
+ROWS = ("single", "fused", "identity")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Evaluation:
             "frequency": _by_class(self.classes, self.scores.frequency),
         }
         if self.fusion is not None:
-            rows = {name: _numbers(getattr(self.fusion, name)) for name in ("single", "fused", "identity")}
+            rows = {name: _numbers(getattr(self.fusion, name)) for name in ROWS}
             summary["fusion"] = {"offsets": list(self.fusion.offsets), **rows}
         return summary
 
@@ -154,7 +155,7 @@ def fusion_ceiling(
     identity control.
     """
     device = next(model.parameters()).device
-    counts = {name: ConfusionMatrix(model.num_classes) for name in ("single", "fused", "identity")}
+    counts = {name: ConfusionMatrix(model.num_classes) for name in ROWS}
     for name in videos.names:
         clip = videos.clip(name).to(device)
         clip.require("label")
