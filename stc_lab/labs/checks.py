@@ -22,6 +22,7 @@ from stc_lab.plots.template import FONT_FAMILY
 Status = Literal["not attempted", "wrong", "correct"]
 _COLOURS = {"not attempted": "#4a5565", "wrong": "#b00020", "correct": "#00684a"}
 _MARKS = {"not attempted": "○", "wrong": "✗", "correct": "✓"}
+_TRUE = "#0072b2"
 _SHORT = 24  # numbers of a tensor that are still written out
 
 
@@ -83,18 +84,22 @@ def _try(student: Callable[..., Any], exercise: Exercise, case: Case) -> CheckRe
         return _not_attempted(exercise)
     got, problem = _as_expected(answer, case.expected)
     if problem is not None:
-        return _wrong(exercise, case, f"got       {problem}", case.hint)
+        return _wrong(exercise, case, f"got: {problem}", case.hint)
     if isinstance(case.expected, Tensor) and case.expected.dtype == torch.bool:
         if bool((got == case.expected).all()):
             return None
         wrong = got != case.expected
-        text = f"got       {_shown(got)}: {int(wrong.sum())} of {wrong.numel()} pixels differ"
-        panels = [mask_panel(case.expected, "expected"), mask_panel(got, "got"), mask_panel(wrong, "where they differ")]
+        text = f"got: {_shown(got)}: {int(wrong.sum())} of {wrong.numel()} pixels differ"
+        panels = [
+            mask_panel(case.expected, "expected", colour=_TRUE),
+            mask_panel(got, "got", colour=_TRUE),
+            mask_panel(wrong, "where they differ"),
+        ]
         return _wrong(exercise, case, text, case.hint, contact_sheet(panels, panel_width=240))
     expected = torch.as_tensor(case.expected, dtype=torch.float64)
     if torch.allclose(got.double(), expected, rtol=1e-4, atol=1e-6):
         return None
-    return _wrong(exercise, case, f"got       {_shown(got)}", case.hint)
+    return _wrong(exercise, case, f"got: {_shown(got)}", case.hint)
 
 
 def _as_expected(answer: Any, expected: Any) -> tuple[Tensor, str | None]:
@@ -125,7 +130,7 @@ def _wrong(exercise: Exercise, case: Case, got: str, hint: str, picture: bytes |
     lines = (
         f"The first case that fails: {case.title}",
         *inputs,
-        f"expected  {_shown(case.expected)}",
+        f"expected: {_shown(case.expected)}",
         got,
         f"Hint: {hint}.",
     )
@@ -137,7 +142,7 @@ def _where(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)[1:]
     mine = [frame for frame in frames if "stc_lab" not in frame.filename and "site-packages" not in frame.filename]
     place = f" in line {mine[-1].lineno}: {mine[-1].line}" if mine and mine[-1].line else ""
-    return f"got       {type(error).__name__}: {error}{place}"
+    return f"got: {type(error).__name__}: {error}{place}"
 
 
 def _shown(value: Any) -> str:

@@ -22,11 +22,14 @@ class Lesson:
     figures: Path
 
     def show(self, figure: "go.Figure", name: str, *, alt: str) -> None:
-        """Keep the figure under `name` with its alternative text, and show it below the cell."""
+        """Keep the figure under `name` with its alternative text, and show it below the cell.
+
+        Readers without plotly, and screen readers, get the text.
+        """
         from IPython.display import display
 
         save_figure(figure, name, self.figures, alt=alt)
-        display(figure)
+        display({**(figure._repr_mimebundle_() or {}), "text/plain": alt}, raw=True)
 
     def report(self, **metrics: object) -> None:
         """Hand numbers (or short words) to the run that this notebook belongs to; in the lab nothing happens."""

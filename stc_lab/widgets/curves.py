@@ -28,7 +28,8 @@ class LiveCurves:
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Take one record of the training loop."""
         self.records.append(dict(record))
-        if live_lab() and time.monotonic() - self._drawn >= self._pause:
+        last = "steps" in record and record.get(self._x) == record["steps"]
+        if live_lab() and (last or time.monotonic() - self._drawn >= self._pause):
             self._draw()
             self._drawn = time.monotonic()
 

@@ -128,8 +128,11 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
     began = time.perf_counter()
     first = picture(**state)
     fast = time.perf_counter() - began < FAST
-    place = {"layout": {"width": f"{PANEL_WIDTH}px", "margin": "0"}}
-    images = [ipywidgets.Image(**place) if panel else ipywidgets.HTML(**place) for panel in first.panels]
+    places = [{"layout": {"width": f"{_width(panel)}px", "margin": "0"}} for panel in first.panels]
+    images = [
+        ipywidgets.Image(**place) if panel else ipywidgets.HTML(**place)
+        for panel, place in zip(first.panels, places, strict=True)
+    ]
     captions = [ipywidgets.HTML() for _ in first.panels]
     table, legend, note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
     error = ipywidgets.HTML()
@@ -138,7 +141,7 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
         for panel, image, caption in zip(now.panels, images, captions, strict=True):
             if panel is None:
                 continue
-            encoded = panel.encoded(panel.enlargement(PANEL_WIDTH))
+            encoded = panel.encoded(_factor(panel))
             image.format = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
             image.value = encoded
             caption.value = _caption(panel)
@@ -165,12 +168,26 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
     heading = ipywidgets.HTML(f"<div style='font:600 18px {FONT_FAMILY}; color:{INK}'>{html.escape(title)}</div>")
     knobs = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap", "max_width": "960px"})
     cells = [ipywidgets.VBox([c, i]) for c, i in zip(captions, images, strict=True)]
-    rows = [ipywidgets.HBox(cells[i : i + columns], layout={"grid_gap": "12px"}) for i in range(0, len(cells), columns)]
+    rows = [
+        ipywidgets.HBox(cells[i : i + columns], layout={"grid_gap": "12px", "margin": "8px 0 0 0"})
+        for i in range(0, len(cells), columns)
+    ]
     return ipywidgets.VBox([heading, knobs, *rows, legend, table, note, error])
 
 
+def _factor(panel: Panel) -> int:
+    """How often each pixel is repeated, so that the picture is about as wide as a panel."""
+    return max(1, round(PANEL_WIDTH / panel.size[1]))
+
+
+def _width(panel: Panel | None) -> int:
+    """Width on screen: a whole number of screen pixels for each pixel, which browsers draw sharp; large ones shrink."""
+    width = PANEL_WIDTH if panel is None else _factor(panel) * panel.size[1]
+    return width if width < 1.3 * PANEL_WIDTH else PANEL_WIDTH
+
+
 def _caption(panel: Panel) -> str:
-    style = f"font:600 15px {FONT_FAMILY}; color:{INK}; width:{PANEL_WIDTH}px; line-height:1.25"
+    style = f"font:600 15px {FONT_FAMILY}; color:{INK}; width:{_width(panel)}px; line-height:1.25"
     words = html.escape(panel.title)
     if panel.caption:
         words += f"<br><span style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(panel.caption)}</span>"
