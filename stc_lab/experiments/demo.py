@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
+from stc_lab.data.load import load
 from stc_lab.errors import InputError
 from stc_lab.experiments.places import figures_folder, real_data_root, runs_folder
 from stc_lab.experiments.recipes import GeometryAndWarping, LogitsConsistency, RealVideo, Recipe, StartHere
@@ -53,9 +55,21 @@ def run_all(recipes: Sequence[Recipe], *, again: bool = False) -> list[Run | Fai
     return outcomes
 
 
+def render_rooms(recipes: Sequence[Recipe]) -> None:
+    """Render the videos that the recipes will open, with a line for each split; the next time they are there."""
+    presets = sorted({preset for preset in (getattr(recipe, "preset", None) for recipe in recipes) if preset})
+    for preset, split in product(presets, ("train", "test")):
+        print(f"rooms, {split} videos ... ", end="", flush=True)
+        start = time.monotonic()
+        videos = load("rooms", split=split, preset=preset)
+        print(f"{len(videos.names)} x {len(videos) // len(videos.names)} frames, {time.monotonic() - start:.0f} s")
+
+
 def demo(*, again: bool = False) -> bool:
     """Run the walk-through and say where everything lies; False when a notebook failed."""
-    outcomes = run_all(plan(), again=again)
+    recipes = plan()
+    render_rooms(recipes)
+    outcomes = run_all(recipes, again=again)
     summary = write_summary(outcomes, runs_folder() / "summary.html")
     places: list[tuple[str, Path]] = [
         ("Executed notebooks", runs_folder()),
