@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def open_film(source: str, *, steps: int, seed: int = 0, log: Callable[[dict[str
     elif source == "camvid":
         frames = load("camvid", split="train", size=_CAMVID_SIZE)
         recipe = SegmentationRecipe.baseline("full", labelled=len(frames), steps=steps, seed=seed, class_balance=0.25)
-        model = FPNSegmenter(num_classes=len(frames.info.classes))
+        model = FPNSegmenter(len(frames.info.classes), generator=torch.Generator().manual_seed(seed))
         train(model, frames, recipe, log=log)
         film = load("camvid", split="val", size=_CAMVID_SIZE)
         clip, classes = film.clip(film.names[0]), film.info.classes

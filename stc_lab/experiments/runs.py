@@ -183,8 +183,8 @@ def _data_of(recipe: Recipe) -> list[Path]:
         return []
     if root is None:
         raise InputError(
-            f"{recipe.notebook} with {recipe.changed()} reads real videos, but {DATA_FOLDER} is not set",
-            hint=f"{DATA_FOLDER}=<folder that holds {' and '.join(recipe.slices())}>",
+            f"{recipe.notebook} reads real videos ({', '.join(recipe.slices())}), but {DATA_FOLDER} is not set",
+            hint=f"{DATA_FOLDER}=<folder> in front of the command, with these folders in it",
         )
     folders = [root / name for name in recipe.slices()]
     for folder in folders:
