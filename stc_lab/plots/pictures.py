@@ -13,7 +13,7 @@ from stc_lab.errors import InputError
 from stc_lab.plots.colours import rgb_of_hex
 from stc_lab.plots.palette import UNKNOWN_COLOUR, Scale
 
-HATCH_COLOURS = ("#f1f2f4", "#aab1bc")  # ground and stripe of what could not be seen
+HATCH_COLOURS = ("#e6e8ec", "#9aa3b0")  # ground and stripe of what could not be seen
 _STRIPES = 36  # periods of the hatch across a picture
 
 

@@ -134,17 +134,18 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
         for panel, place in zip(first.panels, places, strict=True)
     ]
     captions = [ipywidgets.HTML() for _ in first.panels]
+    scales = [ipywidgets.HTML() for _ in first.panels]
     table, legend, note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
     error = ipywidgets.HTML()
 
     def show(now: Picture) -> None:
-        for panel, image, caption in zip(now.panels, images, captions, strict=True):
+        for panel, image, caption, scale in zip(now.panels, images, captions, scales, strict=True):
             if panel is None:
                 continue
             encoded = panel.encoded(_factor(panel))
             image.format = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
             image.value = encoded
-            caption.value = _caption(panel)
+            caption.value, scale.value = _caption(panel), _scale(panel)
         table.value = now.table.html()
         legend.value = legend_html(now.panels)
         note.value = f"<div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(now.note)}</div>"
@@ -167,7 +168,7 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
     update()
     heading = ipywidgets.HTML(f"<div style='font:600 18px {FONT_FAMILY}; color:{INK}'>{html.escape(title)}</div>")
     knobs = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap", "max_width": "960px"})
-    cells = [ipywidgets.VBox([c, i]) for c, i in zip(captions, images, strict=True)]
+    cells = [ipywidgets.VBox(parts) for parts in zip(captions, images, scales, strict=True)]
     rows = [
         ipywidgets.HBox(cells[i : i + columns], layout={"grid_gap": "12px", "margin": "8px 0 0 0"})
         for i in range(0, len(cells), columns)
@@ -184,6 +185,16 @@ def _width(panel: Panel | None) -> int:
     """Width on screen: a whole number of screen pixels for each pixel, which browsers draw sharp; large ones shrink."""
     width = PANEL_WIDTH if panel is None else _factor(panel) * panel.size[1]
     return width if width < 1.3 * PANEL_WIDTH else PANEL_WIDTH
+
+
+def _scale(panel: Panel) -> str:
+    """The colours of measured values with their range and unit, as a bar."""
+    scale = panel.scale
+    if scale is None:
+        return ""
+    bar = f"background:linear-gradient(to right, {', '.join(scale.colours)}); height:9px; width:{_width(panel)}px"
+    words = f"{scale.low:g} to {scale.high:g}: {html.escape(scale.title)}"
+    return f"<div style='{bar}'></div><div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{words}</div>"
 
 
 def _caption(panel: Panel) -> str:

@@ -85,9 +85,7 @@ def warp_picture(clip: Clip, state: WarpState) -> Picture:
     panels = (
         image_panel(clip.image[state.frame], f"target: frame {state.frame}"),
         image_panel(warped.image[0], f"source: {moved}", visible=visible),
-        value_panel(
-            error, "mean |difference| of RGB (0 to 1)", "photometric error", high=LARGEST_ERROR, visible=visible
-        ),
+        value_panel(error, "mean |difference| of RGB", "photometric error", high=LARGEST_ERROR, visible=visible),
     )
     columns = ("photometric error", "label agreement")
     rows = {

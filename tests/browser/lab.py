@@ -43,8 +43,8 @@ DONE = """() => {
 WAITING = "() => [...document.querySelectorAll('.jp-InputPrompt')].some(p => p.innerText.includes('*'))"
 HEIGHT = """() => {
     const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
-    const panel = document.querySelector('.jp-WindowedPanel-outer') ?? document.querySelector('.jp-Notebook');
-    return cells[cells.length - 1].getBoundingClientRect().bottom + panel.scrollTop;
+    for (let e = cells[0]; e; e = e.parentElement) e.scrollTop = 0;
+    return cells[cells.length - 1].getBoundingClientRect().bottom;
 }"""
 STATUS = ".jp-StatusBar-TextItem"
 ASKS_BACK = ".jp-Dialog .jp-mod-accept"
@@ -212,6 +212,8 @@ def _picture(page: Any, path: Path, viewport: tuple[int, int]) -> list[Path]:
     height = page.evaluate(HEIGHT)
     page.set_viewport_size({"width": viewport[0], "height": max(viewport[1], min(int(height) + 60, 32_000))})
     page.wait_for_timeout(1500)
+    page.evaluate(HEIGHT)  # to the top again
+    page.wait_for_timeout(500)
     full = page.viewport_size["height"]
     if full <= LARGEST:
         page.screenshot(path=str(path))
