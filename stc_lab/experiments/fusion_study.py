@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
@@ -16,12 +17,12 @@ from stc_lab.training.evaluate import OFFSETS, FusionCeiling, ViewPredictions, f
 
 @dataclass(frozen=True)
 class FrameGain:
-    """How much more of one frame's pixels are right after fusion."""
+    """How much more of one frame's pixels are right after fusion along the geometry than in either other way."""
 
     video: str
     index: int
-    classes: int  # different true classes in the frame
-    gain: float  # accuracy fused minus alone, -1..1
+    classes: int  # different true classes that fill at least 2 % of the frame
+    gain: float  # accuracy fused, minus that of one frame or of the identity control, whichever is better; -1..1
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class FusionStudy:
     views: dict[str, ViewPredictions]  # by video
     gains: tuple[FrameGain, ...]
 
-    def largest(self, *, classes: int = 4) -> FrameGain:
-        """The frame that gains most, of those that show at least `classes` classes."""
-        return self._ranked(classes)[-1]
+    def largest(self, count: int = 1, *, classes: int = 4) -> list[FrameGain]:
+        """The frames that gain most, one of each video, of those that show at least `classes` classes."""
+        best = {gain.video: gain for gain in self._ranked(classes)}  # the last of a video stays: its best
+        return sorted(best.values(), key=lambda gain: -gain.gain)[:count]
 
     def median(self, *, classes: int = 4) -> FrameGain:
         """The frame of the median gain, of those that show at least `classes` classes."""
@@ -67,11 +69,19 @@ def fusion_study(model: FPNSegmenter, videos: Videos, *, offsets: Sequence[int] 
 def _gains(clip: Clip, views: ViewPredictions) -> list[FrameGain]:
     assert clip.label is not None
     usable = clip.label != 255
-    gain = _accuracy(views.fused, clip.label, usable) - _accuracy(views.single, clip.label, usable)
+    single, fused, identity = (
+        _accuracy(labels, clip.label, usable) for labels in (views.single, views.fused, views.identity)
+    )
+    gain = fused - torch.maximum(single, identity)
     return [
-        FrameGain(clip.video[t], int(clip.index[t]), len(clip.label[t][usable[t]].unique()), float(gain[t]))
+        FrameGain(clip.video[t], int(clip.index[t]), _classes_shown(clip.label[t][usable[t]]), float(gain[t]))
         for t in range(len(clip))
     ]
+
+
+def _classes_shown(labels: Int64[Tensor, " n"], *, share: float = 0.02) -> int:
+    _, counts = labels.unique(return_counts=True)
+    return int((counts >= share * max(1, len(labels))).sum())
 
 
 def _accuracy(prediction: Tensor, truth: Tensor, usable: Tensor) -> Float[Tensor, " t"]:
