@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """An argument or a file that cannot be used; the message says what was expected, what came and why it usually happens.
+    """An argument or a file that cannot be used: what was expected, what came, and why that usually happens.
 
     Nothing is written, cached or half-done when it is raised.
     """
