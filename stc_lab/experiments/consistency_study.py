@@ -120,6 +120,8 @@ def consistency_study(
     row sees a new label; other seeds draw other frames. `log(row)` gives the `log` of that row's training.
     """
     memory = FrameMemory(train_videos)
+    shortest = min(train_videos.frame_count(name) for name in train_videos.names)
+    gaps = tuple(gap for gap in (1, 2, 4, 8) if gap <= shortest // 3)  # so that any labelled frame can have a partner
     rows = []
     for name, warp in ROWS.items():
         recipe = SegmentationRecipe.continuation(
@@ -128,6 +130,7 @@ def consistency_study(
             steps=steps,
             seed=seed,
             warp=warp,
+            gaps=gaps,
             learning_rate=LEARNING_RATE,
             weight=WEIGHT,
         )
