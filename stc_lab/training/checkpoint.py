@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.models import FPNSegmenter
+from stc_lab.models import Segmenter
 from stc_lab.models.store import read_safetensors, write_safetensors
 from stc_lab.training.memory import FrameMemory
 from stc_lab.training.recipe import SegmentationRecipe
@@ -33,7 +33,7 @@ class Checkpoint:
             raise InputError(f"checkpoint_every must be at least 1 step, got {self.every}")
 
     def resume(
-        self, model: nn.Module, optimiser: torch.optim.Optimizer, generators: dict[str, torch.Generator]
+        self, model: Segmenter, optimiser: torch.optim.Optimizer, generators: dict[str, torch.Generator]
     ) -> tuple[int, int]:
         """Take up the state in the file, if there is one; returns the step to go on with and the skipped pairs so far.
 
@@ -58,7 +58,7 @@ class Checkpoint:
     def after(
         self,
         step: int,
-        model: nn.Module,
+        model: Segmenter,
         optimiser: torch.optim.Optimizer,
         generators: dict[str, torch.Generator],
         skipped: int,
@@ -89,12 +89,12 @@ class Checkpoint:
             raise InputError(
                 f"the checkpoint {self.path} belongs to another run ({'; '.join(different)})",
                 hint="give each run its own file, or delete this one to start anew; random first weights must come "
-                "from the same FPNSegmenter(generator=...)",
+                "from the same Segmenter(generator=...)",
             )
 
 
 def run_identity(
-    model: FPNSegmenter, recipe: SegmentationRecipe, memory: FrameMemory, labelled: Sequence[int]
+    model: Segmenter, recipe: SegmentationRecipe, memory: FrameMemory, labelled: Sequence[int]
 ) -> dict[str, Any]:
     """What must be equal for one run to go on with the state of another: recipe, net, first weights and data."""
     return {
@@ -117,7 +117,7 @@ def data_digest(memory: FrameMemory, labelled: Sequence[int]) -> str:
     return pixels.hexdigest()[:16]
 
 
-def _digest_of_weights(model: nn.Module) -> str:
+def _digest_of_weights(model: Segmenter) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -22,7 +22,7 @@ from stc_lab.metrics import (
     temporal_agreement,
     video_consistency,
 )
-from stc_lab.models import FPNSegmenter, upsample_strided
+from stc_lab.models import Segmenter, upsample_strided
 
 OFFSETS = (-8, -4, -2, -1, 1, 2, 4, 8)
 ROWS = ("single", "fused", "identity")
@@ -69,14 +69,14 @@ class Evaluation:
         return summary
 
 
-def predict(model: FPNSegmenter, images: Float[Tensor, "t 3 h w"], *, batch: int = 24) -> Int64[Tensor, "t h w"]:
+def predict(model: Segmenter, images: Float[Tensor, "t 3 h w"], *, batch: int = 24) -> Int64[Tensor, "t h w"]:
     """The most likely class of each pixel, in evaluation mode, `batch` frames at a time."""
     with _evaluating(model):
         return torch.cat([model(part).argmax(dim=1) for part in images.split(batch)])
 
 
 def evaluate(
-    model: FPNSegmenter, videos: Videos, *, gap: int = 2, window: int = 8, fusion: bool = False, batch: int = 24
+    model: Segmenter, videos: Videos, *, gap: int = 2, window: int = 8, fusion: bool = False, batch: int = 24
 ) -> Evaluation:
     """Segmentation scores of every frame, agreement of frames `gap` apart along the exact warp, and VC_window.
 
@@ -119,7 +119,7 @@ class ViewPredictions:
 
 
 def fused_predictions(
-    model: FPNSegmenter, clip: Clip, *, offsets: Sequence[int] = OFFSETS, batch: int = 24
+    model: Segmenter, clip: Clip, *, offsets: Sequence[int] = OFFSETS, batch: int = 24
 ) -> ViewPredictions:
     """Predict the frames of one video alone, fused with the views `offsets` frames away, and fused without warping.
 
@@ -147,7 +147,7 @@ def fused_predictions(
 
 
 def fusion_ceiling(
-    model: FPNSegmenter, videos: Videos, *, offsets: Sequence[int] = OFFSETS, batch: int = 24
+    model: Segmenter, videos: Videos, *, offsets: Sequence[int] = OFFSETS, batch: int = 24
 ) -> FusionCeiling:
     """What a scene's other views know that the frame alone does not: the training-free measure of geometry's worth.
 
@@ -167,7 +167,7 @@ def fusion_ceiling(
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def _evaluating(model: Segmenter) -> Iterator[None]:
     """Evaluation mode without gradients; each layer's own mode comes back after it (BatchNorm may be frozen)."""
     modes = [(module, module.training) for module in model.modules()]
     try:

@@ -5,14 +5,14 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from stc_lab.data import Videos, supervised_rows
 from stc_lab.errors import InputError
-from stc_lab.models import FPNSegmenter, load_model
+from stc_lab.models import Segmenter, load_model
 from stc_lab.training.augment import augment
 from stc_lab.training.checkpoint import Checkpoint, run_identity
 from stc_lab.training.memory import FrameMemory
@@ -22,13 +22,14 @@ from stc_lab.training.schedule import one_cycle, ramp
 from stc_lab.training.supervised import class_weights, cross_entropy, set_training
 
 Log = Callable[[dict[str, Any]], None]
+Net = TypeVar("Net", bound=Segmenter)
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(Generic[Net]):
     """A trained net, in evaluation mode, and what the training saw."""
 
-    model: FPNSegmenter
+    model: Net
     recipe: SegmentationRecipe
     labelled_rows: tuple[int, ...]  # of the videos: the frames whose labels were used
     first_step: int  # 0, or where a checkpoint was taken up
@@ -37,16 +38,16 @@ class TrainingResult:
 
 
 def train(
-    model: FPNSegmenter,
+    model: Net,
     videos: Videos,
     recipe: SegmentationRecipe,
     *,
-    start_from: Path | str | FPNSegmenter | None = None,
+    start_from: Path | str | Segmenter | None = None,
     checkpoint: Path | str | None = None,
     checkpoint_every: int = 100,
     log: Log | None = None,
     memory: FrameMemory | None = None,
-) -> TrainingResult:
+) -> TrainingResult[Net]:
     """Train `model` in place, on the device it is on.
 
     `start_from` (a net or its file) gives the first weights. With `checkpoint` (a file) the state is kept every
@@ -153,8 +154,8 @@ def _memory_of(videos: Videos, memory: FrameMemory | None) -> FrameMemory:
     return FrameMemory(videos) if memory is None else memory
 
 
-def _copy_weights(source: Path | str | FPNSegmenter, model: FPNSegmenter) -> None:
-    stored = source if isinstance(source, FPNSegmenter) else load_model(source).model
+def _copy_weights(source: Path | str | Segmenter, model: Segmenter) -> None:
+    stored = load_model(source).model if isinstance(source, Path | str) else source
     if stored.architecture != model.architecture:
         raise InputError(f"start_from holds {stored.architecture}, but the model to train is {model.architecture}")
     model.load_state_dict(stored.state_dict())

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from stc_lab.errors import InputError
+from stc_lab.models import Segmenter
 from stc_lab.training.memory import FrameMemory
 
 IGNORE = 255
@@ -48,7 +49,7 @@ def cross_entropy(
     return F.cross_entropy(logits, labels, weight=weights.to(logits.dtype), ignore_index=IGNORE)
 
 
-def set_training(model: nn.Module, *, freeze_batch_norm: bool) -> None:
+def set_training(model: Segmenter, *, freeze_batch_norm: bool) -> None:
     """Training mode; with frozen BatchNorm, its layers normalise by the statistics they have and keep them."""
     model.train()
     for module in model.modules():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stc_lab.errors import InputError
-from stc_lab.models import FPNSegmenter, save_model
-from stc_lab.training import FrameMemory, SegmentationRecipe, print_progress, train
+from stc_lab.models import FPNSegmenter, save_model, upsample_strided
+from stc_lab.training import FrameMemory, SegmentationRecipe, evaluate, print_progress, train
 from stc_lab.training.supervised import class_weights, cross_entropy, set_training
 
 SHORT = {"steps": 20, "labelled": 3, "batch": 2}
@@ -207,3 +207,33 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(videos, new_model, make
     file.write_bytes(kept[: len(kept) // 2])
     with pytest.raises(InputError, match="no readable safetensors file"):
         train(new_model(), videos, recipe, checkpoint=file)
+
+
+class ColourReader(torch.nn.Module):
+    """A net of another make: one 1x1 convolution on every fourth pixel."""
+
+    num_classes, coarse_stride = 4, 4
+    architecture: dict[str, object] = {"name": "ColourReader"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classify = torch.nn.Conv2d(3, 4, kernel_size=1)
+        torch.nn.init.zeros_(self.classify.weight)
+        torch.nn.init.zeros_(self.classify.bias)
+
+    def coarse(self, images: torch.Tensor) -> torch.Tensor:
+        return self.classify(images[..., ::4, ::4])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return upsample_strided(self.coarse(images), *images.shape[-2:], stride=4)
+
+
+def test_a_net_of_another_make_is_trained_resumed_and_evaluated(videos, tmp_path):
+    recipe = SegmentationRecipe(**{**PAIRS, "steps": 40, "learning_rate": 0.2})
+    entries: list[dict] = []
+    result = train(ColourReader(), videos, recipe, checkpoint=tmp_path / "c", log=entries.append)
+    assert entries[-1]["ce"] < 0.7 * entries[0]["ce"]
+    again = train(ColourReader(), videos, recipe, checkpoint=tmp_path / "c")
+    assert again.first_step == 40 and torch.equal(again.model.classify.weight, result.model.classify.weight)
+    scores = evaluate(result.model, videos, fusion=True)
+    assert scores.fusion is not None and scores.scores.accuracy > 0.6
