@@ -41,5 +41,23 @@ def image_edges(
             f"images of {height} x {width} px are too small to blur by sigma {sigma} ({radius} px each way)"
         )
     with torch.no_grad():
-        _, edges = canny(images, low, high, kernel_size=2 * radius + 1, sigma=(sigma, sigma))
-    return edges[:, 0] > 0.5
+        _, ridges = canny(images, low, high, kernel_size=2 * radius + 1, sigma=(sigma, sigma), hysteresis=False)
+    return _connected(ridges[:, 0] == 1, ridges[:, 0] > 0)  # kornia: 1 above `high`, 0.5 between the thresholds
+
+
+def _connected(strong: Bool[Tensor, "b h w"], ridges: Bool[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
+    """The ridge pixels that are strong or linked to a strong one by ridge pixels, 8 neighbours each.
+
+    The same as kornia's own hysteresis in a fraction of its time, which was more than that of a training step.
+    """
+    while True:
+        rows = strong.clone()
+        rows[:, 1:] |= strong[:, :-1]
+        rows[:, :-1] |= strong[:, 1:]
+        grown = rows.clone()
+        grown[:, :, 1:] |= rows[:, :, :-1]
+        grown[:, :, :-1] |= rows[:, :, 1:]
+        grown &= ridges
+        if torch.equal(grown, strong):
+            return strong
+        strong = grown

@@ -64,3 +64,15 @@ def test_a_flat_image_has_no_edges():
 def test_edges_do_not_depend_on_gradient_mode():
     image = drawing()
     assert torch.equal(image_edges(image.clone().requires_grad_()), image_edges(image))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weak_edges_stay_where_they_hang_on_strong_ones_as_kornia_says(seed):
+    from kornia.filters import canny
+
+    image = drawing(seed)
+    _, reference = canny(image, 0.1, 0.6, kernel_size=5, sigma=(1.0, 1.0), hysteresis=True)
+    edges = image_edges(image, low=0.1, high=0.6)
+    assert torch.equal(edges, reference[:, 0] > 0.5)
+    strong = image_edges(image, low=0.6, high=0.6)
+    assert (strong & ~edges).sum() == 0 and edges.sum() > strong.sum()
