@@ -62,7 +62,7 @@ class FrameMemory:
     def edges(self, rows: Sequence[int], images: Tensor, *, stride: int) -> Bool[Tensor, "b hs ws"]:
         """Image edges on the grid of every `stride`-th pixel: True if a pixel from there to the next one is an edge.
 
-        `images` are those of the rows. Canny takes 4 ms a frame, more than the net: so each frame's edges are kept.
+        `images` are those of the rows. Canny takes about as long as the net: so each frame's edges are kept.
         """
         new = [i for i, row in enumerate(rows) if (row, stride) not in self._edges]
         found: dict[tuple[int, int], Tensor] = {}
