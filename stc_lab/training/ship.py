@@ -26,7 +26,8 @@ from stc_lab.training.recipe import SegmentationRecipe
 
 NAME = "rooms_fpn"
 COMMAND = "stc-lab train-shipped"
-RECIPE = SegmentationRecipe.baseline("full")
+# Twice as long as the study's baseline: chosen on validation videos, 29.8 against 23.4 mIoU (seed 0).
+RECIPE = SegmentationRecipe.baseline("full", steps=3000)
 
 
 def train_shipped(
