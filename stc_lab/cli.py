@@ -1,5 +1,6 @@
 """The command line, `stc-lab`. Each command imports what it needs when it runs, so that --help is quick."""
 
+import logging
 import os
 import sys
 from typing import Any
@@ -21,6 +22,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             raise Refused(str(error)) from error
+        except KeyboardInterrupt:
+            for name in ("asyncio", "papermill"):  # whose half-done tasks would fill the screen with tracebacks
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -137,7 +137,7 @@ def _papermill(recipe: Recipe, notebook: Path, folder: Path) -> float:
                 progress_bar=False,
                 execution_timeout=CELL_TIMEOUT,
                 store_widget_state=False,  # each FigureWidget would store a copy of plotly.js
-                extra_arguments=["--log-level=ERROR"],  # ipykernel warns that loopback is not encrypted
+                extra_arguments=["--log-level=CRITICAL"],  # or it warns about loopback, and moans when interrupted
             )
         except papermill.PapermillExecutionError as error:
             lines = _plain_lines(error.traceback) or [f"{error.ename}: {error.evalue}"]
