@@ -15,6 +15,7 @@ SECTIONS = (
     "## Predict",
     "## Measure",
     "## Break",
+    "## Fix",
     "**What you should have seen",
     "## Exercise",
     "**Words:**",
