@@ -125,5 +125,7 @@ def _disk_reason(error: BaseException | None, folder: Path) -> tuple[str, str] |
                 )
             if ours and error.errno in (errno.ENOTDIR, errno.EEXIST):
                 return f"{about} is a file where a folder is needed", "move that file, or point STC_LAB_CACHE elsewhere"
+            if about in folder.parents and error.errno == errno.ENOENT:
+                return f"{about} cannot be made", "point STC_LAB_CACHE to a folder on a disk that is there"
         error = error.__cause__ or error.__context__
     return None

@@ -155,3 +155,9 @@ def test_errors_of_the_builder_pass_unchanged(tmp_path: Path) -> None:
 
     with pytest.raises(PermissionError, match="elsewhere"):
         build_once(tmp_path / "x", build)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system in which no folder can be made")
+def test_a_place_that_cannot_be_is_named() -> None:
+    with pytest.raises(InputError, match=r"cannot write /proc/nowhere/rooms/x: /proc/nowhere\S* cannot be made"):
+        build_once(Path("/proc/nowhere/rooms/x"), lambda partial: None)
