@@ -87,7 +87,7 @@ _CONTINUATION: dict[str, Any] = {
     "freeze_batch_norm": True,
     "pairs": 4,
 }
-# A preset is only the differences: quick fits the quick rooms (32 videos) and seconds, full is the study of SCIENCE.
+# A preset is only the differences: quick fits the quick rooms (32 videos) and seconds, full is for the CPU study.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "baseline": {"full": {}, "quick": {"labelled": 32, "steps": 300}},
     "continuation": {"full": _CONTINUATION, "quick": {**_CONTINUATION, "labelled": 32, "steps": 150}},
