@@ -206,6 +206,14 @@ def test_curves_are_silent_in_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert figure.layout.title.text == "Training" and len(figure.data[0].x) == 5
 
 
+def test_a_batch_run_prints_a_line_for_each_quarter(capsys: pytest.CaptureFixture[str]) -> None:
+    curves = LiveCurves(title="geometry")
+    for step in range(8):
+        curves({"step": step + 1, "steps": 8, "loss": 1.0})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [f"geometry step {step}/8" for step in (2, 4, 6, 8)]
+
+
 def test_curves_grow_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     from stc_lab.widgets import curves as module
 
