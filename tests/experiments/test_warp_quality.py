@@ -1,5 +1,7 @@
 """The bench that measures warps: exact on rooms, worse with each error, never flattered by its own mask."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -75,3 +77,15 @@ def test_bad_arguments_say_what_is_legal(clip: Clip) -> None:
         perturbation_sweep(clip[0], clip[1], "roll", [1])
     with pytest.raises(InputError, match="scales must be positive"):
         GeometryError(depth_scale=0)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("source", "factors"),
+    [("icl", {1: 2.93, 5: 5.90, 10: 6.96}), ("sevenscenes", {1: 1.69, 5: 3.11, 10: 3.53})],
+)
+def test_real_video_is_explained_by_its_geometry(real_data: Path, source: str, factors: dict[int, float]) -> None:
+    """Over all pairs, at the chapter's size; the factors are those of a separate check of the slices at full size."""
+    quality = warp_by_gap(open_video(source), list(factors))
+    for gap, factor in factors.items():
+        assert quality[gap].photometric_identity >= factor * quality[gap].photometric, (source, gap)
