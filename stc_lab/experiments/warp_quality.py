@@ -160,22 +160,21 @@ def _pairs(clip: Clip, gap: int) -> Iterator[tuple[Clip, Clip]]:
 
 
 def _pooled(parts: Sequence[WarpQuality]) -> WarpQuality:
-    """Means over the pixels of all parts."""
+    """Means over the pixels of all parts, and over the labelled pixels of those that have labels."""
 
-    def mean(name: str, weight: str) -> float | None:
-        known = [(getattr(q, name), getattr(q, weight)) for q in parts if getattr(q, name) is not None]
-        return sum(v * w for v, w in known) / sum(w for _, w in known) if known else None
+    def mean(name: str, weight: str, of: Sequence[WarpQuality]) -> float:
+        return sum(getattr(q, name) * getattr(q, weight) for q in of) / sum(getattr(q, weight) for q in of)
 
-    area = sum(q.pixels / q.visible for q in parts)
+    labelled = [q for q in parts if q.labelled_pixels]
     pixels = sum(q.pixels for q in parts)
     return WarpQuality(
-        photometric=mean("photometric", "pixels") or 0.0,
-        photometric_identity=mean("photometric_identity", "pixels") or 0.0,
-        label_agreement=mean("label_agreement", "labelled_pixels"),
-        label_agreement_identity=mean("label_agreement_identity", "labelled_pixels"),
-        visible=pixels / area,
+        photometric=mean("photometric", "pixels", parts),
+        photometric_identity=mean("photometric_identity", "pixels", parts),
+        label_agreement=mean("label_agreement", "labelled_pixels", labelled) if labelled else None,
+        label_agreement_identity=mean("label_agreement_identity", "labelled_pixels", labelled) if labelled else None,
+        visible=pixels / sum(q.pixels / q.visible for q in parts),
         pixels=pixels,
-        labelled_pixels=sum(q.labelled_pixels for q in parts),
+        labelled_pixels=sum(q.labelled_pixels for q in labelled),
     )
 
 

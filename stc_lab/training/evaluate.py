@@ -139,7 +139,7 @@ def fused_predictions(
                 coarse.camera,
                 coarse.T_world_camera,
                 offsets=offsets,
-                warp=warp,  # type: ignore[arg-type]
+                warp=warp,  # type: ignore[arg-type]  # a literal of the loop
             )
     return ViewPredictions(
         **{name: upsample_strided(mean, *size, stride=stride).argmax(dim=1) for name, mean in views.items()}

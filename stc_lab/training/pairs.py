@@ -76,9 +76,9 @@ def pair_consistency(
         visible.append(float(seen.float().mean()))
         skipped += int((~seen.any(dim=1)).sum())
         if bool(seen.any()):
-            losses.append(
-                logits_consistency(warped, logits[target], edges[target], weights, gradient=recipe.gradient)  # type: ignore[arg-type]
-            )
+            both = warped, logits[target], edges[target], weights
+            # The recipe has checked its `gradient`, which is a plain string.
+            losses.append(logits_consistency(*both, gradient=recipe.gradient))  # type: ignore[arg-type]
     total = torch.stack([loss.total for loss in losses]).mean() if losses else logits[0].new_zeros(())
 
     def mean(part: str) -> float:
