@@ -7,8 +7,19 @@ from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 
 
+_SHORT = (torch.float16, torch.bfloat16)
+
+
+def working_dtype(*values: Tensor) -> torch.dtype:
+    """The dtype to compute in: float64 where the values have it, else float32.
+
+    Half precision cannot hold pixel coordinates (in float16 the step between two numbers at 600 px is half a pixel).
+    """
+    return torch.float64 if any(value.dtype == torch.float64 for value in values) else torch.float32
+
+
 def expect_map(name: str, value: Tensor, channels: int | None = None) -> None:
-    """Raise unless `value` is a float map [b, c, h, w]; half precision cannot hold pixel coordinates."""
+    """Raise unless `value` is a floating-point map [b, c, h, w] of at least one pixel."""
     c = "c" if channels is None else channels
     if value.ndim != 4 or (channels is not None and value.shape[1] != channels):
         hint = None
@@ -17,8 +28,9 @@ def expect_map(name: str, value: Tensor, channels: int | None = None) -> None:
                 f"add a channel axis, {name}[:, None]" if channels == 1 else f"add a batch axis, {name}[None]"
             )  # a stack of depth maps without its channel is the likelier slip than one map without its batch
         raise InputError(f"{name} must be [b, {c}, h, w], got {list(value.shape)}", hint=hint)
-    if value.dtype not in (torch.float32, torch.float64):
-        raise InputError(f"{name} must be float32 or float64, got {value.dtype}", hint=f"{name}.float()")
+    if value.dtype not in (*_SHORT, torch.float32, torch.float64):
+        hint = f"{name}.float() / 255" if value.dtype == torch.uint8 else f"{name}.float()"
+        raise InputError(f"{name} must be float16, bfloat16, float32 or float64, got {value.dtype}", hint=hint)
     if value.numel() == 0:
         raise InputError(f"{name} must hold at least one pixel, got {list(value.shape)}")
 
@@ -35,12 +47,15 @@ def expect_labels(name: str, value: Tensor) -> None:
 
 
 def expect_alike(name: str, value: Tensor, other_name: str, other: Tensor, *, dtype: bool = True) -> None:
-    """Raise unless both have one batch size, one device and, where asked, one dtype."""
+    """Raise unless both have one batch size, one device and, where asked, dtypes that go together.
+
+    Half precision goes with float32, as mixed-precision training gives it; float64 only with itself.
+    """
     if len(value) != len(other):
         raise InputError(f"{name} and {other_name} must have one batch size, got {len(value)} and {len(other)}")
     if value.device != other.device:
         raise InputError(f"{name} and {other_name} must lie on one device, got {value.device} and {other.device}")
-    if dtype and value.dtype != other.dtype:
+    if dtype and not _together(value.dtype, other.dtype):
         raise InputError(
             f"{name} and {other_name} must have one dtype, got {value.dtype} and {other.dtype}",
             hint=f"{name}.to({other_name}.dtype)",
@@ -55,9 +70,13 @@ def expect_camera(
         camera.expect_size(name, value.shape[-2], value.shape[-1])
     if len(camera.K) not in (1, len(value)):
         raise InputError(f"{camera_name} must hold one K or one for each of {len(value)} maps, got {len(camera.K)}")
-    if camera.K.device != value.device or (dtype and camera.K.dtype != value.dtype):
+    if camera.K.device != value.device or (dtype and not _together(camera.K.dtype, value.dtype)):
         raise InputError(
             f"{camera_name}.K and {name} must have one dtype and device, got {camera.K.dtype} on {camera.K.device} "
             f"and {value.dtype} on {value.device}",
             hint=f"{camera_name}.to({name}.device, {name}.dtype)",
         )
+
+
+def _together(a: torch.dtype, b: torch.dtype) -> bool:
+    return a == b or torch.float64 not in (a, b)
