@@ -14,7 +14,7 @@ from stc_lab.data.rooms.classes import CLASS_NAMES
 from stc_lab.data.rooms.config import PRESETS
 from stc_lab.data.rooms.videos import render_video, video_name
 from stc_lab.errors import InputError
-from stc_lab.geometry import dis_flow, forward_backward_visible, inverse_warp_labels, warp_labels_by_flow
+from stc_lab.geometry import dis_flow, inverse_warp_labels, ruder_visible, warp_labels_by_flow
 from stc_lab.geometry.warp import WarpedLabels, masked_labels
 from stc_lab.metrics import ConfusionMatrix, SegmentationScores, VideoScore, temporal_agreement
 from stc_lab.models import FPNSegmenter, load_shipped
@@ -97,10 +97,11 @@ def flow_agreement(
 ) -> PairAgreement:
     """Agreement of label maps along a flow and without it, pair by pair; predictions and true labels alike.
 
-    Both count the same pixels: those that pass the forward-backward check (Ruder et al. 2016).
+    Both count the same pixels: those that pass the forward-backward check (Ruder et al. 2016), those on the boundaries
+    of motion among them: it is there that labels go wrong.
     """
     gap = len(labels) - len(forward)
-    visible = forward_backward_visible(forward, backward)
+    visible = ruder_visible(forward, backward, motion_boundaries=False)
     along = warp_labels_by_flow(labels[gap:], forward)
     seen = along.visible & visible
     along, still = masked_labels(along.label, seen), masked_labels(labels[gap:], seen)

@@ -1,7 +1,7 @@
-"""Optical flow from depth and motion or from two images, and warps along it (CONVENTIONS.md, flow)."""
+"""Optical flow from depth and motion or from two images, and warps along it (CONVENTIONS.md, arrays)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
-from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
+from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map, working_dtype
 from stc_lab.geometry.reproject import inside, pixel_grid, reproject
 from stc_lab.geometry.warp import (
     DepthTolerance,
@@ -23,6 +23,8 @@ from stc_lab.geometry.warp import (
 )
 
 UNKNOWN_FLOW = 1e9  # px: the Middlebury format marks unknown flow by larger values
+RESIZED_FLOW = "a resized flow must also be scaled, its unit is the pixel"
+DisPreset = Literal["ultrafast", "fast", "medium"]
 LEAST_DIS_SIZE = 12  # px: OpenCV refuses images with both sides smaller
 
 
@@ -45,79 +47,100 @@ def rigid_flow(
 ) -> Flow:
     """Flow of a scene in which only the camera moves; 0 where the depth is unknown or the point is behind camera b.
 
-    `visible` is that of `correspond`: occlusion is tested only with `depth_b`.
+    `visible` is that of `correspond`: occlusion is tested only with `depth_b`. Half precision is lifted to float32.
     """
     camera_b = camera_a if camera_b is None else camera_b
-    found = reproject(depth_a, camera_a, T_b_a, camera_b)
+    found = reproject(lifted(depth_a), camera_a, lifted(T_b_a), camera_b)
     flow = found.pixels - pixel_grid(found.pixels)
     flow = torch.where(found.real[:, None], flow, torch.zeros_like(flow))
-    return Flow(flow, seen_by(found, camera_b, depth_b, tolerance, name="depth_b"))
+    return Flow(flow, seen_by(found, camera_b, None if depth_b is None else lifted(depth_b), tolerance, name="depth_b"))
 
 
 def dis_flow(
     image_a: Float[Tensor, "b 3 h w"],
     image_b: Float[Tensor, "b 3 h w"],
     *,
-    preset: Literal["ultrafast", "fast", "medium"] = "medium",
+    preset: DisPreset = "medium",
 ) -> Float[Tensor, "b 2 h w"]:
     """Estimate flow_ab (px) from two RGB images by dense inverse search (Kroeger et al. 2016, OpenCV's).
 
     OpenCV works on 8-bit grey images on the CPU, one pair after the other; the result returns to the images' device
-    and dtype, without gradient. Brightness is left as it is: align exposures first if they differ.
+    and dtype (half precision: to float32), without gradient. Brightness is left as it is: align exposures first if
+    they differ.
     """
     import cv2
 
-    presets = {
-        "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-        "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-        "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-    }
-    if preset not in presets:
-        raise InputError(f"preset must be one of {', '.join(presets)}, got {preset!r}")
-    expect_map("image_a", image_a, channels=3)
-    expect_map("image_b", image_b, channels=3)
-    expect_alike("image_b", image_b, "image_a", image_a)
-    if image_a.shape != image_b.shape:
-        raise InputError(f"both images must have one size, got {list(image_a.shape)} and {list(image_b.shape)}")
+    check_dis_preset(preset)
+    expect_image_pair(image_a, image_b)
     if max(image_a.shape[-2:]) < LEAST_DIS_SIZE:
         raise InputError(f"dis_flow needs at least {LEAST_DIS_SIZE} px on one side, got {list(image_a.shape[-2:])}")
+    number = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset.upper()}")
     flows = []
     for grey_a, grey_b in zip(_grey("image_a", image_a), _grey("image_b", image_b), strict=True):
         # A used estimator remembers its last pair (1e-5 px): a new one keeps a pair's flow the same in any batch.
-        estimator = cv2.DISOpticalFlow.create(presets[preset])
+        estimator = cv2.DISOpticalFlow.create(number)
         flows.append(estimator.calc(grey_a, grey_b, None))  # type: ignore[call-overload]  # no first guess
-    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(image_a)
+    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(image_a.device, working_dtype(image_a))
+
+
+def check_dis_preset(preset: str) -> None:
+    """Raise unless OpenCV's dense inverse search has this preset."""
+    if preset not in get_args(DisPreset):
+        raise InputError(f"preset must be one of {', '.join(get_args(DisPreset))}, got {preset!r}")
 
 
 def warp_by_flow(source_b: Float[Tensor, "b c h w"], flow_ab: Float[Tensor, "b 2 h w"]) -> Warped:
     """Show b's image or logits on a's grid by sampling b at x + flow_ab; visible where that lies inside b.
 
-    Flow knows no depth: occlusion must come from elsewhere, as from `forward_backward_visible`. Unknown flow, which
-    Middlebury files mark by values over 1e9 and others by NaN, is not visible.
+    Flow knows no depth: occlusion must come from elsewhere, as from `ruder_visible`. Unknown flow, which Middlebury
+    files mark by values over 1e9 and others by NaN, is not visible.
     """
     expect_map("source_b", source_b)
-    pixels = _landing(flow_ab, "source_b", source_b)
+    pixels = _landing_in(flow_ab, "source_b", source_b)
     return Warped(sample(source_b, pixels), inside(pixels, *source_b.shape[-2:]))
 
 
 def warp_labels_by_flow(labels_b: Int64[Tensor, "b h w"], flow_ab: Float[Tensor, "b 2 h w"]) -> WarpedLabels:
     """Show b's labels on a's grid by the nearest pixel to x + flow_ab; 255 where that lies outside b."""
     expect_labels("labels_b", labels_b)
-    pixels = _landing(flow_ab, "labels_b", labels_b)
+    pixels = _landing_in(flow_ab, "labels_b", labels_b)
     return masked_labels(sample_labels(labels_b, pixels), inside(pixels, *labels_b.shape[-2:]))
 
 
-def _landing(flow_ab: Float[Tensor, "b 2 h w"], name: str, source_b: Tensor) -> Float[Tensor, "b 2 h w"]:
-    """Where flow_ab leads, far outside the image where the flow is unknown."""
+def known_flow(flow: Float[Tensor, "b 2 h w"]) -> Bool[Tensor, "b h w"]:
+    """Where a flow is known: neither NaN nor beyond 1e9 px."""
+    return (flow.abs() < UNKNOWN_FLOW).all(dim=1)
+
+
+def landing(flow_ab: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Where each pixel of a lands in b, (x, y) in px; far outside the image where the flow is unknown."""
+    known = known_flow(flow_ab)[:, None]
+    return pixel_grid(flow_ab) + torch.where(known, flow_ab, torch.full_like(flow_ab, -UNKNOWN_FLOW))
+
+
+def lifted(value: Tensor) -> Tensor:
+    """Half precision as float32, in which pixel coordinates are computed; anything else as it is."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def expect_image_pair(image_a: Tensor, image_b: Tensor) -> None:
+    """Raise unless both are RGB images of one size, dtype and device."""
+    expect_map("image_a", image_a, channels=3)
+    expect_map("image_b", image_b, channels=3)
+    expect_alike("image_b", image_b, "image_a", image_a)
+    if image_a.shape != image_b.shape:
+        raise InputError(f"both images must have one size, got {list(image_a.shape)} and {list(image_b.shape)}")
+
+
+def _landing_in(flow_ab: Float[Tensor, "b 2 h w"], name: str, source_b: Tensor) -> Float[Tensor, "b 2 h w"]:
     expect_map("flow_ab", flow_ab, channels=2)
     expect_alike("flow_ab", flow_ab, name, source_b, dtype=source_b.is_floating_point())
     if flow_ab.shape[-2:] != source_b.shape[-2:]:
         raise InputError(
             f"flow_ab and {name} must have one size, got {list(flow_ab.shape[-2:])} and {list(source_b.shape[-2:])} px",
-            hint="a resized flow must also be scaled, its unit is the pixel",
+            hint=RESIZED_FLOW,
         )
-    known = (flow_ab.abs() < UNKNOWN_FLOW).all(dim=1, keepdim=True)
-    return pixel_grid(flow_ab) + torch.where(known, flow_ab, torch.full_like(flow_ab, -UNKNOWN_FLOW))
+    return landing(lifted(flow_ab))
 
 
 def _grey(name: str, images: Float[Tensor, "b 3 h w"]) -> np.ndarray:

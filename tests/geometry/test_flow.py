@@ -12,12 +12,12 @@ from planar import draw
 from stc_lab.geometry import (
     Camera,
     dis_flow,
-    forward_backward_visible,
     inverse_warp,
     inverse_warp_labels,
     pose_from,
     relative_pose,
     rigid_flow,
+    ruder_visible,
     warp_by_flow,
     warp_labels_by_flow,
 )
@@ -86,7 +86,7 @@ def test_unknown_flow_is_invisible_and_finite(unknown: float) -> None:
     assert warped.image.isfinite().all()
     assert all(g.isfinite().all() for g in torch.autograd.grad(warped.image.sum(), (source, flow)))
     assert warp_labels_by_flow(torch.zeros(1, 5, 6, dtype=torch.long), flow.detach()).label[0, 2, 3] == 255
-    assert not forward_backward_visible(flow.detach(), constant_flow(-0.5, 0.0, 5, 6))[0, 2, 3]
+    assert not ruder_visible(flow.detach(), constant_flow(-0.5, 0.0, 5, 6), motion_boundaries=False)[0, 2, 3]
 
 
 def smooth_image(height: int, width: int, shift: tuple[float, float] = (0.0, 0.0)) -> torch.Tensor:
@@ -140,7 +140,7 @@ def slow_check(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
 def test_forward_backward_is_the_slow_loop() -> None:
     forward = 2 * random(3, 2, 12, 15)
     backward = -forward + 0.6 * random(3, 2, 12, 15, seed=1)
-    visible = forward_backward_visible(forward, backward)
+    visible = ruder_visible(forward, backward, motion_boundaries=False)
     assert 0.02 < visible.double().mean() < 0.98
     for i in range(3):
         assert np.array_equal(visible[i].numpy(), slow_check(forward[i].numpy(), backward[i].numpy()))
@@ -153,7 +153,7 @@ def test_forward_backward_finds_what_a_drawn_scene_hides() -> None:
     a, b = (draw(K, 96, 128, T) for T in poses)
     ab = rigid_flow(a.depth, camera, relative_pose(poses[:1], poses[1:]), depth_b=b.depth)
     ba = rigid_flow(b.depth, camera, relative_pose(poses[1:], poses[:1]))
-    judged = forward_backward_visible(ab.flow, ba.flow)
+    judged = ruder_visible(ab.flow, ba.flow, motion_boundaries=False)
     in_view = warp_by_flow(a.image, ab.flow).visible
     hidden = in_view & ~ab.visible
     assert hidden.sum() > 300
@@ -200,7 +200,7 @@ def test_sintels_true_flow_explains_the_next_frame(
     assert (warped.image - a).abs().mean(dim=1)[seen].mean() < warped_at_most
     assert (b - a).abs().mean(dim=1)[seen].mean() > identity_at_least
     # The check, with the true flow out and an estimated flow back, keeps what is seen and drops much of what is hidden.
-    judged = forward_backward_visible(flow, dis_flow(b, a))
+    judged = ruder_visible(flow, dis_flow(b, a), motion_boundaries=False)
     assert judged[seen].float().mean() > 0.88
     assert judged[masked].float().mean() < 0.5
 

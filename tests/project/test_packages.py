@@ -13,7 +13,10 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+ELSEWHERE = {"raft"}  # extras for an environment of one's own, whose packages do not go with the locked ones
+EXTRAS: dict[str, list[str]] = {
+    name: lines for name, lines in PROJECT["optional-dependencies"].items() if name not in ELSEWHERE
+}
 REQUIRED = [
     Requirement(line) for line in [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
 ]
