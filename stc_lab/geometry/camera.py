@@ -1,8 +1,11 @@
 """The pinhole camera: intrinsics that travel with the image size they belong to (CONVENTIONS.md, pixels, cameras)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,23 +29,89 @@ class Camera:
 
     def __post_init__(self) -> None:
         K = self.K
-        if not isinstance(K, Tensor) or K.ndim != 3 or K.shape[1:] != (3, 3):
+        if not isinstance(K, Tensor) or K.ndim != 3 or K.shape[1:] != (3, 3) or len(K) == 0:
             got = list(K.shape) if isinstance(K, Tensor) else type(K).__name__
             raise InputError(f"K must be a tensor [b, 3, 3], got {got}", hint="add a batch axis, K[None]")
-        if not K.is_floating_point():
-            raise InputError(f"K must be floating point, got {K.dtype}")
+        if K.dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"K must be 32- or 64-bit floating point, got {K.dtype}",
+                hint="half precision has no room for pixel coordinates, and integers none for focal lengths: K.float()",
+            )
+        for name, size in (("height", self.height), ("width", self.width)):
+            if not isinstance(size, int | np.integer):
+                raise InputError(f"{name} must be an int, got {type(size).__name__} {size}", hint=f"int({name})")
         if self.height < 1 or self.width < 1:
             raise InputError(f"camera image size must be at least 1 x 1, got {self.height} x {self.width}")
-        if not bool(torch.isfinite(K).all()):
+        values = K.detach().to("cpu", torch.float64).numpy()  # one transfer for all that is asked of them
+        if not np.isfinite(values).all():
             raise InputError("K holds NaN or infinite values", hint="a missing calibration read as numbers")
-        if bool((K[:, 0, 0] <= 0).any() or (K[:, 1, 1] <= 0).any()):
+        focal = values[:, (0, 1), (0, 1)]
+        if (focal <= 0).any():
             raise InputError(
-                f"focal lengths must be positive pixels, got fx {K[:, 0, 0].tolist()}, fy {K[:, 1, 1].tolist()}",
-                hint="K must be the matrix that maps camera to pixels, not its inverse",
+                f"focal lengths must be positive pixels, got fx {focal[:, 0].tolist()}, fy {focal[:, 1].tolist()}",
+                hint="K must be the matrix that maps camera to pixels, not its inverse; with a zero it is singular",
             )
-        last_row = K.new_tensor([0.0, 0.0, 1.0])
-        if bool((K[:, 2] != last_row).any() or (K[:, 1, 0] != 0).any()):
+        if (values[:, 2] != (0, 0, 1)).any() or (values[:, 1, 0] != 0).any():
             raise InputError("K must be upper triangular with last row (0, 0, 1)", hint="a transposed K")
+
+    @classmethod
+    def from_matrix(
+        cls,
+        K: Sequence[Any] | np.ndarray | Tensor,
+        *,
+        height: int,
+        width: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> "Camera":
+        """Camera from K, 3 x 3 or [b, 3, 3], in pixels of a `height` x `width` image.
+
+        A tensor keeps its gradient, and its device where none is given.
+        """
+        try:
+            matrix = torch.as_tensor(K).to(device=device, dtype=dtype)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"K must be 3 x 3 numbers: {error}", hint="rows of unequal length, or words") from error
+        if matrix.ndim not in (2, 3) or matrix.shape[-2:] != (3, 3):
+            raise InputError(f"K must be 3 x 3 or [b, 3, 3], got {list(matrix.shape)}", hint=_larger(matrix))
+        camera = cls(matrix if matrix.ndim == 3 else matrix[None], height, width)
+        fx, fy = (float(camera.K[:, i, i].detach().min()) for i in range(2))
+        if fx < width / 200 or fy < height / 200:  # a field of view of 178.9 degrees
+            raise InputError(
+                f"K must be in pixels: focal lengths {fx:g}, {fy:g} are too short for {height} x {width} px",
+                hint="values as fractions of the image size: Camera.from_normalised(fx, fy, cx, cy, ...)",
+            )
+        return camera
+
+    @classmethod
+    def from_normalised(
+        cls,
+        fx: float,
+        fy: float,
+        cx: float,
+        cy: float,
+        *,
+        height: int,
+        width: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> "Camera":
+        """Camera from fractions of the image's width (fx, cx) and height (fy, cy), as of KITTI: 0.58, 1.92, 0.5, 0.5.
+
+        The fractions are measured from the image's edge, and the first pixel's centre lies half a pixel inside of it:
+        c = cx width - 0.5, so that 0.5 is the middle (width - 1) / 2. monodepth2, which these KITTI values come from,
+        takes cx width instead, and so do many copies: half a pixel off with its own integer pixel centres.
+        """
+        return cls.from_parameters(
+            fx * width,
+            fy * height,
+            cx * width - 0.5,
+            cy * height - 0.5,
+            height=height,
+            width=width,
+            dtype=dtype,
+            device=device,
+        )
 
     @classmethod
     def from_fov(
@@ -115,7 +184,7 @@ class Camera:
     def flipped(self) -> "Camera":
         """Camera of the image mirrored left to right: cx -> width - 1 - cx.
 
-        A mirrored image is a mirrored world: the pose of a flipped frame is diag(-1, 1, 1) on both sides of its motion.
+        A mirrored image is a mirrored world: with M = diag(-1, 1, 1, 1), the motion between flipped frames is M T M.
         """
         K = self.K.clone()
         K[:, 0, 2] = self.width - 1 - K[:, 0, 2]
@@ -141,14 +210,34 @@ class Camera:
         return torch.stack([ray_x, ray_y, torch.ones_like(ray_x)], dim=1)
 
     def backproject(self, depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Camera-frame points (m) of the pixels at this z-depth (m)."""
-        self.expect_size("depth", depth.shape[-2], depth.shape[-1])
-        return self.rays().to(depth.dtype) * depth
+        """Camera-frame points (m) of the pixels at this z-depth (m); half precision is lifted to float32."""
+        from stc_lab.geometry.checks import expect_camera, expect_map, working_dtype  # they know cameras in turn
+
+        expect_map("depth", depth, channels=1)
+        expect_camera("depth", depth, "camera", self)
+        return self.rays() * depth.to(working_dtype(depth))
 
     def project(self, points: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """Pixel coordinates (x, y) of camera-frame points; finite, but meaningless where z <= MIN_DEPTH."""
+        """Pixel coordinates (x, y) of camera-frame points; finite, but meaningless where z <= MIN_DEPTH.
+
+        Half precision is lifted to float32.
+        """
+        from stc_lab.geometry.checks import expect_camera, expect_map, working_dtype  # they know cameras in turn
+
+        expect_map("points", points, channels=3)
+        expect_camera("points", points, "camera", self, size=False)
+        points = points.to(working_dtype(points))
         z = points[:, 2]
         z = torch.where(z > MIN_DEPTH, z, torch.ones_like(z))
         x, y = points[:, 0] / z, points[:, 1] / z
-        K = self.K.to(points.dtype)[:, :, :, None, None]
+        K = self.K[:, :, :, None, None]
         return torch.stack([K[:, 0, 0] * x + K[:, 0, 1] * y + K[:, 0, 2], K[:, 1, 1] * y + K[:, 1, 2]], dim=1)
+
+
+def _larger(matrix: Tensor) -> str:
+    """The usual cause of a matrix that is no 3 x 3."""
+    if matrix.shape[-2:] == (4, 4):
+        return "ScanNet writes intrinsics as 4 x 4, with K in the upper left: K[:3, :3]"
+    if matrix.shape[-2:] == (3, 4):
+        return "a projection matrix P = K [R | t], like KITTI's P0, whose left 3 x 3 is K: P[:, :3]"
+    return "a row of fx, fy, cx, cy: Camera.from_parameters(fx, fy, cx, cy, ...)"
