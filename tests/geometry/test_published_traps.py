@@ -126,7 +126,7 @@ def test_the_middle_of_w_pixels_is_half_of_w_minus_one() -> None:
     """
     upside_down = still()
     upside_down[0, 0, 0] = upside_down[0, 1, 1] = -1
-    source, depth = normal(1, 2, 9, 12), some_depth(1, 9, 12)
+    source, depth = normal(1, 2, 9, 12), torch.full((1, 1, 9, 12), 2.0).double()  # numbers without rounding
     camera = Camera.from_parameters(8.0, 16.0, 5.5, 4.0, height=9, width=12, dtype=torch.float64)
     warped = inverse_warp(source, depth, camera, upside_down)
     assert warped.visible.all()
