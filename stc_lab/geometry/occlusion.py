@@ -57,9 +57,11 @@ def gordon_visible(
     and inside 0 <= x < W - 1, 0 <= y < H - 1. One side is tested: the target's pixels against the source's depth. The
     loss that it serves is run both ways and summed, so that where the target is the farther one, the swapped call asks.
 
-    As published, it is no test of equal surfaces. Where both frames see the same surface the two depths are equal but
-    for noise, and the sign of the noise decides: about half of such pixels are left out. Equal depths are out (no
-    motion leaves no pixel visible), and so are the last row and column. It has no tolerance to set.
+    As published, it is no test of equal surfaces and has no tolerance to set. Where both frames see one surface, the
+    sign of what is left between the two depths decides. With noisy depth, as a net's, that leaves out about half of
+    such pixels. With the exact depth of planes it leaves out few, for z is convex along a plane's image and bilinear
+    reading errs to the far side. Equal depths are out (no motion leaves no pixel visible), as are the last row and
+    column.
 
     Departures: in front means z > 1 mm as everywhere here, not z > 0, and depth that is unknown is never visible; the
     published networks know no such depth.
