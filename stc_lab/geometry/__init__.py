@@ -23,7 +23,7 @@ from stc_lab.geometry.pose import (
     so3_log,
     transform,
 )
-from stc_lab.geometry.splat import forward_splat
+from stc_lab.geometry.splat import forward_splat, forward_splat_labels, forward_splat_sources, splat_by_flow
 from stc_lab.geometry.warp import (
     Correspondence,
     DepthTolerance,
@@ -65,6 +65,9 @@ __all__ = [
     "identity_warp",
     "masked_labels",
     "forward_splat",
+    "forward_splat_labels",
+    "forward_splat_sources",
+    "splat_by_flow",
     "Flow",
     "rigid_flow",
     "dis_flow",

@@ -2,22 +2,46 @@
 
 It loops over SOURCE pixels, so it needs the source's depth and `T_target_source`, leaves holes where nothing lands, and
 must decide between surfaces that land together: read literally, this is the warp of Pasad et al. 2020.
+
+A thrown value v shares itself bilinearly among four pixels. With w its share of a pixel, the pixel becomes
+- `sum`: sum w v;
+- `average`: sum w v / sum w, whatever lies behind;
+- `softmax`: sum e^Z w v / sum e^Z w, with an importance Z (Niklaus and Liu 2020, softmax splatting);
+- `zbuffer`: the average of the points within a tolerance of the nearest surface that covers the pixel.
+All are differentiable in the source, and through w and Z in depth, pose, intrinsics, flow and importance. A pixel that
+gets less than 0.001 in all is not visible; its value is 0, but in `sum`, which loses nothing inside the image.
+Floating-point additions come in no fixed order on CUDA: there, two runs may differ in the last bits.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.geometry.camera import Camera
-from stc_lab.geometry.checks import expect_alike, expect_camera, expect_map
-from stc_lab.geometry.reproject import reproject
-from stc_lab.geometry.warp import DepthTolerance, Warped
+from stc_lab.geometry.camera import MIN_DEPTH, Camera
+from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.flow import UNKNOWN_FLOW
+from stc_lab.geometry.reproject import Reprojection, pixel_grid, reproject
+from stc_lab.geometry.splat_landings import (
+    LEAST_SHARE,
+    Landings,
+    land,
+    nearest_point,
+    nearest_surface,
+    softmax_weight,
+    throw,
+)
+from stc_lab.geometry.warp import IGNORE, DepthTolerance, Warped, WarpedLabels, masked_labels
 
-LEAST_WEIGHT = 1e-3  # a pixel brushed by less counts as missed: dividing by it would blow up the gradient
-COVERS = 0.25  # a point whose share of a pixel is this large hides what lies behind; its nearest pixel always gets it
+Mode = Literal["zbuffer", "average", "sum", "softmax"]
+FlowMode = Literal["average", "sum", "softmax"]
+MODES: tuple[Mode, ...] = ("zbuffer", "average", "sum", "softmax")
+FLOW_MODES: tuple[FlowMode, ...] = ("average", "sum", "softmax")
+SHARPNESS = 50.0  # a surface 1 % nearer counts 1.6 times as much, one 4 % nearer 8 times, one 10 % nearer 190 times
 
 
 def forward_splat(
@@ -27,67 +51,194 @@ def forward_splat(
     T_target_source: Float[Tensor, "b 4 4"],
     *,
     camera_target: Camera | None = None,
-    mode: Literal["zbuffer", "average", "sum"] = "zbuffer",
+    mode: Mode = "zbuffer",
     tolerance: DepthTolerance = DepthTolerance(),
+    sharpness: float = SHARPNESS,
+    importance: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Warped:
     """Throw each source pixel to where the target camera sees it, shared bilinearly among four target pixels.
 
-    `zbuffer` averages, by weight, the points within `tolerance` of the nearest surface that covers a pixel; `average`
-    takes all that land, also those behind; `sum` adds their weighted values up. `visible` is False, and the value 0,
-    where nothing lands. Differentiable in the source, and in depth, pose and intrinsics through the weights.
+    `tolerance` belongs to `zbuffer`. In `softmax`, Z = -sharpness log z, so that a point counts as z^-sharpness, z its
+    depth in the target: `sharpness` has no unit, and a change of the scene's scale changes nothing. 0 is `average`,
+    infinity would leave the nearest point alone. A caller's own `importance` is Z itself and takes the place of that.
     """
-    if mode not in ("zbuffer", "average", "sum"):
-        raise InputError(f"mode must be 'zbuffer', 'average' or 'sum', got {mode!r}")
     expect_map("source", source)
     expect_alike("source", source, "depth_source", depth_source)
     expect_camera("source", source, "camera_source", camera_source)
+    if importance is not None:
+        _expect_importance(importance, source, "source")
     camera_target = camera_source if camera_target is None else camera_target
     found = reproject(depth_source, camera_source, T_target_source, camera_target, names=("source", "target"))
-    b, c = source.shape[:2]
-    height, width = camera_target.size
-
-    x, y = found.pixels.flatten(2).unbind(dim=1)  # [b, n]: n source pixels
-    x, y = x.clamp(-2, width + 1), y.clamp(-2, height + 1)  # beyond, all is lost alike, and integers end somewhere
-    left, top = x.detach().floor(), y.detach().floor()
-    real = found.real.flatten(1)
-    places, weights = [], []
-    for right, below in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        column, row = left + right, top + below
-        weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
-        lands = real & (weight > LEAST_WEIGHT) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        weights.append(weight * lands)
-        places.append((row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long())
-    place, weight = torch.stack(places, dim=1), torch.stack(weights, dim=1)  # [b, 4, n]
-
-    if mode == "zbuffer":
-        z = found.depth.detach().flatten(2).expand_as(weight)
-        nearest = _nearest_surface(z, place, weight.detach(), height * width)
-        weight = weight * tolerance.same_surface(nearest, z)
-
-    values = source.flatten(2)
-    image = values.new_zeros(b, c, height * width)
-    for corner in range(4):
-        index = place[:, corner, None].expand(b, c, -1)
-        image.scatter_add_(2, index, values * weight[:, corner, None])
-    total = weight.new_zeros(b, height * width).scatter_add(1, place.flatten(1), weight.flatten(1))
-    visible = total > 0
-    if mode != "sum":
-        image = image / torch.where(visible, total, torch.ones_like(total))[:, None]
-    return Warped(image.reshape(b, c, height, width), visible.reshape(b, height, width))
+    points = None if importance is None else importance.flatten(1)
+    return _splat(source.flatten(2), [found], camera_target.size, mode, tolerance, sharpness, points)
 
 
-def _nearest_surface(
-    z: Float[Tensor, "b 4 n"], place: Tensor, weight: Float[Tensor, "b 4 n"], pixels: int
-) -> Float[Tensor, "b 4 n"]:
-    """For each landing, the depth of the nearest point that covers its pixel, or, if none does, that touches it.
+def forward_splat_sources(
+    sources: Float[Tensor, "b s c h w"],
+    depth_sources: Float[Tensor, "b s 1 h w"],
+    camera_sources: Camera | Sequence[Camera],
+    T_target_sources: Float[Tensor, "b s 4 4"],
+    *,
+    camera_target: Camera | None = None,
+    mode: Mode = "zbuffer",
+    tolerance: DepthTolerance = DepthTolerance(),
+    sharpness: float = SHARPNESS,
+    importance: Float[Tensor, "b s 1 h w"] | None = None,
+) -> Warped:
+    """Throw several sources into one target, so that they fill each other's holes and hide each other.
 
-    Letting the slightest touch hide what lies behind would grow every foreground object by up to a pixel.
+    As `forward_splat`, with the points of all sources in one z-buffer or one sum of weights; their order means nothing.
+    `camera_sources` is one camera for all sources or one for each; without `camera_target`, the target has the first.
     """
-    far = torch.full_like(z, torch.inf)
-    depth = []
-    for least in (COVERS, LEAST_WEIGHT):
-        counted = torch.where(weight >= least, z, far).flatten(1)
-        empty = z.new_full((len(z), pixels), torch.inf)
-        depth.append(empty.scatter_reduce(1, place.flatten(1), counted, reduce="amin"))
-    nearest = torch.where(depth[0].isfinite(), depth[0], depth[1])
-    return nearest.gather(1, place.flatten(1)).reshape(z.shape)
+    count = _expect_stack("sources", sources)
+    for name, stack in (("depth_sources", depth_sources), ("importance", importance)):
+        if stack is not None and _expect_stack(name, stack, channels=1) != count:
+            raise InputError(f"sources and {name} must hold as many sources, got {count} and {stack.shape[1]}")
+    if T_target_sources.ndim != 4 or T_target_sources.shape[1] != count:
+        raise InputError(
+            f"T_target_sources must be [b, {count}, 4, 4] for {count} sources, got {list(T_target_sources.shape)}",
+            hint="torch.stack([T_target_first, T_target_second], dim=1)",
+        )
+    cameras = [camera_sources] * count if isinstance(camera_sources, Camera) else list(camera_sources)
+    if len(cameras) != count:
+        raise InputError(f"camera_sources must be one camera or one for each of {count} sources, got {len(cameras)}")
+    camera_target = cameras[0] if camera_target is None else camera_target
+    found = []
+    for i, camera in enumerate(cameras):
+        source, depth, T = sources[:, i], depth_sources[:, i], T_target_sources[:, i]
+        expect_alike("sources", source, "depth_sources", depth)
+        expect_camera("sources", source, "camera_sources", camera)
+        if importance is not None:
+            _expect_importance(importance[:, i], source, "sources")
+        found.append(reproject(depth, camera, T, camera_target, names=("sources", "target")))
+    values = sources.transpose(1, 2).flatten(2)
+    points = None if importance is None else importance.flatten(1)
+    return _splat(values, found, camera_target.size, mode, tolerance, sharpness, points)
+
+
+def splat_by_flow(
+    source_a: Float[Tensor, "b c h w"],
+    flow_ab: Float[Tensor, "b 2 h w"],
+    *,
+    importance: Float[Tensor, "b 1 h w"] | None = None,
+    mode: FlowMode = "average",
+) -> Warped:
+    """Throw a's pixels along flow_ab into b; unknown flow, not finite or over 1e9 px, is not thrown.
+
+    Flow knows no depth: `softmax` needs an `importance`, such as a negative photometric error.
+    """
+    if mode not in FLOW_MODES:
+        raise InputError(f"mode must be one of {', '.join(FLOW_MODES)}, got {mode!r}")
+    expect_map("source_a", source_a)
+    expect_map("flow_ab", flow_ab, channels=2)
+    expect_alike("flow_ab", flow_ab, "source_a", source_a)
+    size = source_a.shape[-2:]
+    if flow_ab.shape[-2:] != size:
+        raise InputError(
+            f"flow_ab and source_a must have one size, got {list(flow_ab.shape[-2:])} and {list(size)} px",
+            hint="a resized flow must also be scaled, its unit is the pixel",
+        )
+    if importance is not None:
+        _expect_importance(importance, source_a, "source_a")
+    elif mode == "softmax":
+        raise InputError("mode 'softmax' needs an importance [b, 1, h, w]", hint="flow alone knows no front and back")
+    flow = flow_ab.to(working_dtype(flow_ab))
+    known = (flow.abs() < UNKNOWN_FLOW).all(dim=1)
+    pixels = pixel_grid(flow) + torch.where(known[:, None], flow, torch.zeros_like(flow))
+    landings = land(pixels.flatten(2), known.flatten(1), *size)
+    weight = landings.share
+    if importance is not None:
+        _expect_softmax(mode)
+        weight = softmax_weight(landings, importance.flatten(1).to(weight.dtype), 1.0)
+    return _settled(source_a.flatten(2), landings, weight, mode)
+
+
+def forward_splat_labels(
+    labels: Int64[Tensor, "b h w"],
+    depth_source: Float[Tensor, "b 1 h w"],
+    camera_source: Camera,
+    T_target_source: Float[Tensor, "b 4 4"],
+    *,
+    camera_target: Camera | None = None,
+) -> WarpedLabels:
+    """Throw each source label into the nearest target pixel; the nearest surface wins, 255 where nothing lands.
+
+    Of two points at exactly one depth the earlier source pixel wins, so that the result is the same on every device.
+    """
+    expect_labels("labels", labels)
+    expect_alike("labels", labels, "depth_source", depth_source, dtype=False)
+    expect_camera("labels", labels, "camera_source", camera_source, dtype=False)
+    camera_target = camera_source if camera_target is None else camera_target
+    found = reproject(depth_source, camera_source, T_target_source, camera_target, names=("source", "target"))
+    point = nearest_point(found.pixels.flatten(2), found.depth.flatten(1), found.real.flatten(1), *camera_target.size)
+    ids = torch.cat([labels.flatten(1), labels.new_full((len(labels), 1), IGNORE)], dim=1)
+    thrown = ids.gather(1, point.flatten(1)).reshape(point.shape)
+    return masked_labels(thrown, point < labels[0].numel())
+
+
+def _splat(
+    values: Float[Tensor, "b c n"],
+    found: list[Reprojection],
+    size: tuple[int, int],
+    mode: Mode,
+    tolerance: DepthTolerance,
+    sharpness: float,
+    importance: Float[Tensor, "b n"] | None,
+) -> Warped:
+    if mode not in MODES:
+        raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if not (math.isfinite(sharpness) and sharpness >= 0):
+        raise InputError(f"sharpness must be finite and not negative, got {sharpness}")
+    if importance is not None:
+        _expect_softmax(mode)
+    landings = land(
+        torch.cat([one.pixels.flatten(2) for one in found], dim=2),
+        torch.cat([one.real.flatten(1) for one in found], dim=1),
+        *size,
+    )
+    weight = landings.share
+    z = torch.cat([one.depth.flatten(1) for one in found], dim=1)
+    if mode == "zbuffer":
+        weight = weight * tolerance.same_surface(nearest_surface(landings, z), z.detach()[:, None])
+    elif mode == "softmax" and importance is not None:
+        weight = softmax_weight(landings, importance.to(weight.dtype), 1.0)
+    elif mode == "softmax":
+        weight = softmax_weight(landings, -z.clamp(min=MIN_DEPTH).log(), sharpness)
+    return _settled(values, landings, weight, mode)
+
+
+def _settled(values: Float[Tensor, "b c n"], landings: Landings, weight: Float[Tensor, "b 4 n"], mode: Mode) -> Warped:
+    """The thrown values as an image of their own dtype: summed in that of the weights, then normalised."""
+    image, total = throw(values.to(weight.dtype), landings, weight)
+    visible = total.detach() >= LEAST_SHARE
+    if mode != "sum":
+        scale = torch.where(visible, total.clamp(min=LEAST_SHARE).reciprocal(), torch.zeros_like(total))
+        image = image * scale[:, None]
+    return Warped(image.to(values.dtype).contiguous(), visible)
+
+
+def _expect_stack(name: str, value: Tensor, channels: int | None = None) -> int:
+    """Raise unless `value` is a stack of maps [b, s, c, h, w]; returns s."""
+    c = "c" if channels is None else channels
+    if value.ndim != 5 or value.shape[1] == 0 or (channels is not None and value.shape[2] != channels):
+        raise InputError(
+            f"{name} must be [b, s, {c}, h, w] with s sources, got {list(value.shape)}",
+            hint="torch.stack([first, second], dim=1)",
+        )
+    expect_map(name, value.flatten(0, 1))
+    return value.shape[1]
+
+
+def _expect_importance(importance: Tensor, source: Tensor, source_name: str) -> None:
+    expect_map("importance", importance, channels=1)
+    expect_alike("importance", importance, source_name, source)
+    if importance.shape[-2:] != source.shape[-2:]:
+        sizes = f"{list(importance.shape[-2:])} and {list(source.shape[-2:])}"
+        raise InputError(f"importance and {source_name} must have one size, got {sizes} px")
+    if not bool(torch.isfinite(importance).all()):
+        raise InputError("importance holds NaN or infinite values", hint="the logarithm of 0; a diverged net")
+
+
+def _expect_softmax(mode: Mode) -> None:
+    if mode != "softmax":
+        raise InputError(f"importance belongs to mode 'softmax', got mode {mode!r}")
