@@ -75,6 +75,31 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
+def build_current(base: Path, is_current: Callable[[Path], bool], build: Callable[[Path], None]) -> Path:
+    """Return a folder in `base` for which `is_current` holds, after building one if there is none.
+
+    For what can go out of date: each version has a folder of its own, and those that are out of date are removed when
+    a new one is there. Interruption and several processes at once are handled as in `build_once`.
+    """
+    import filelock
+
+    with _readable_disk_errors(base):
+        base.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(_lock_file(base.parent, base.name)):
+            kept = sorted(folder for folder in base.iterdir() if not folder.name.startswith("."))
+            for folder in kept:
+                if is_current(folder):
+                    return folder
+            for partial in base.glob(f".*{_PARTIAL}*"):  # whoever filled it is dead: we hold the lock
+                shutil.rmtree(partial, ignore_errors=True)
+            new = base / uuid.uuid4().hex[:12]
+            with atomic_folder(new) as partial:
+                build(partial)
+            for folder in kept:  # a reader that has one mapped keeps it
+                shutil.rmtree(folder, ignore_errors=True)
+    return new
+
+
 def _lock_file(parent: Path, name: str) -> Path:
     return parent / f".{name}{_LOCK}"
 

@@ -1,14 +1,18 @@
 """CamVid, as the authors of SegNet published it: 480 x 360 px, 11 classes and void (data_cards/camvid.md)."""
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from stc_lab.data.frame_files import FileFormat, FrameFile, file_videos
-from stc_lab.data.image_files import label_lookup
+from stc_lab.data.frame_files import file_videos
 from stc_lab.data.schema import SourceInfo
+from stc_lab.data.sequences import FileSequence
+from stc_lab.data.tree import Tree
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 
+VOID = 11
 INFO = SourceInfo(
     name="camvid",
     frame_rate=30.0,
@@ -28,8 +32,10 @@ INFO = SourceInfo(
         "Pedestrian",
         "Bicyclist",
     ),
+    splits=("train", "val", "test"),
+    folders={"train": "camvid_1hz", "val": "camvid_15hz"},
+    ignore_ids={VOID: "Void"},
 )
-VOID = 11
 _NAME = re.compile(r"(?P<sequence>.+)_f?(?P<number>\d+)")  # 0016E5_07959, Seq05VD_f00210
 
 
@@ -39,32 +45,39 @@ def camvid_videos(root: Path, split: str) -> Videos:
     A line names an image and its label map; of each path the last two parts count (`train/X.png trainannot/X.png`), so
     the published lists, which start with /SegNet/CamVid/, work wherever the folder lies.
     """
-    lists = root / f"{split}.txt"
+    return file_videos(INFO, root, partial(_sequences, split=split))
+
+
+def _sequences(tree: Tree, *, split: str) -> Iterator[FileSequence]:
+    lists = tree.file(f"{split}.txt")
     if not lists.is_file():
         raise InputError(
-            f"CamVid folder {root} has no list file {lists.name}",
+            f"CamVid folder {tree.root} has no list file {lists.name}",
             hint="root must be the folder that holds train.txt, val.txt or test.txt beside the image folders",
         )
-    frames: list[FrameFile] = []
+    sequences: dict[str, list[tuple[int, str, str]]] = {}
     for i, line in enumerate(lists.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if line.strip():
-            frames.append(_frame(root, line, f"{lists}, line {i}"))
-    if not frames:
+            name, number, image, label = _frame(line, f"{lists}, line {i}")
+            sequences.setdefault(name, []).append((number, image, label))
+    if not sequences:
         raise InputError(f"list file {lists} names no frames", hint="an empty file: fetch it again")
-    form = FileFormat(label_lookup=label_lookup(len(INFO.classes), ignore=(VOID,)))
-    return file_videos(INFO, frames, form)
+    for name, frames in sequences.items():
+        numbers, images, labels = zip(*frames, strict=True)
+        yield FileSequence(name, numbers, images, label=labels)
 
 
-def _frame(root: Path, line: str, where: str) -> FrameFile:
+def _frame(line: str, where: str) -> tuple[str, int, str, str]:
+    """Sequence, frame number, image and label map of a line."""
     parts = line.split()
     if len(parts) != 2:
         missing = "; the label map is missing" if len(parts) == 1 else ""
         raise InputError(f"{where} must name an image and its label map, got {line.strip()[:80]!r}{missing}")
-    image, label = (root.joinpath(*Path(part).parts[-2:]) for part in parts)
+    image, label = (Path(*Path(part).parts[-2:]) for part in parts)
     name = _NAME.fullmatch(image.stem)
     if name is None or image.stem != label.stem or ".." in parts[0] + parts[1]:
         raise InputError(
             f"{where} must be like train/0016E5_00390.png trainannot/0016E5_00390.png, got {line.strip()[:80]!r}",
             hint="a list of another data set, or lines of two files mixed up",
         )
-    return FrameFile(name["sequence"], int(name["number"]), image, label=label)
+    return name["sequence"], int(name["number"]), image.as_posix(), label.as_posix()

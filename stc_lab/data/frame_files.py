@@ -1,175 +1,190 @@
-"""Videos that lie on disk as one file for each frame: the table of paths, and its decoding on access."""
+"""Videos that lie on disk as one file for each frame, decoded on access."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int16
+from torch import Tensor
 
+from stc_lab.data.columns import Columns
 from stc_lab.data.frames import Clip
-from stc_lab.data.image_files import read_depth, read_image, read_labels, read_size
-from stc_lab.data.schema import SourceInfo, frame_features
+from stc_lab.data.framing import WHOLE, Framing
+from stc_lab.data.image_files import id_lookup, read_depth, read_image, read_labels
+from stc_lab.data.index import Sequences, open_index
+from stc_lab.data.schema import SourceInfo
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
+from stc_lab.geometry.pose import check_pose
 
-if TYPE_CHECKING:
-    import datasets
-
-
-@dataclass(frozen=True)
-class FrameFile:
-    """One frame on disk, before it is put in its place in a video."""
-
-    sequence: str
-    number: int  # counts frames of the filmed video
-    image: Path
-    label: Path | None = None
-    depth: Path | None = None
-    pose: Float64[np.ndarray, "4 4"] | None = None
+WORDS = {"image": "image", "label": "label map", "depth": "depth map", "pose": "pose file"}
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How the files of a data set are read."""
+    """How the files of a data set are read, beyond what its info says; functions must be those of a module."""
 
-    label_lookup: Int16[np.ndarray, "256"] | None = None
-    depth_per_metre: float = 1000.0
-    depth_unknown: tuple[int, ...] = (0,)
+    framing: Callable[[tuple[int, int]], Framing] | None = None  # of images stored at (height, width); None: as stored
+    same_view: bool = False  # label and depth maps of another size than their image show all of its view
+    label_lookup: Int16[np.ndarray, " ids"] | None = None  # None: from the info's label_ids and ignore_ids
+    label_divisor: int = 1  # of instance maps: class * divisor + instance
+    read_pose: Callable[[Path], Float64[np.ndarray, "4 4"]] | None = None  # of a frame's own file; None: they are given
+
+    def frame(self, stored: tuple[int, int]) -> Framing:
+        return WHOLE if self.framing is None else self.framing(stored)
 
 
-def file_videos(
-    info: SourceInfo,
-    frames: Sequence[FrameFile],
-    form: FileFormat,
-    *,
-    camera: Camera | None = None,
-) -> Videos:
-    """Videos of frame files; a sequence is cut into runs of evenly spaced frames, each a video of its own.
+def file_videos(info: SourceInfo, root: Path, sequences: Sequences, form: FileFormat | None = None) -> Videos:
+    """Videos of all `sequences(Tree(root))`, each cut into runs of evenly spaced frames (FileSequence.videos).
 
-    So frames i and i + gap of a video are always equally far apart in time. All files must exist; only the header of
-    the first image is read. `camera` is the one camera of all frames.
+    `sequences` is a function of a module, or a `functools.partial` of one with keyword arguments, which name whatever
+    its result hangs on but the files. Files of frames are looked for when they are read; of each video the header of
+    one image is read, unless the sequence gives its size.
     """
-    from datasets import Dataset
-
-    if not frames:
-        raise InputError(f"data set {info.name!r} has no frames", hint="an empty folder or an empty list file")
-    _check_files(frames)
-    size = read_size(frames[0].image)
-    if camera is not None:
-        camera.expect_size(f"image {frames[0].image}", *size)
-    columns: dict[str, list[Any]] = {name: [] for name in frame_features(info.has)}
-    for video, run in _videos(frames):
-        columns["video"] += [video] * len(run)
-        columns["index"] += list(range(len(run)))
-        columns["time"] += [(frame.number - run[0].number) / info.frame_rate for frame in run]
-        columns["image"] += [str(frame.image) for frame in run]
-        optional: dict[str, list[Any]] = {
-            "label": [str(frame.label) for frame in run],
-            "depth": [str(frame.depth) for frame in run],
-            "intrinsics": [None if camera is None else camera.K[0].double().numpy()] * len(run),
-            "pose": [frame.pose for frame in run],
-        }
-        for name in info.has:
-            columns[name] += optional[name]
-    table = Dataset.from_dict(columns, features=frame_features(info.has))
-    return Videos(info, table, _FileReader(table, form, size), size=size)
-
-
-def evenly_spaced_runs(numbers: Sequence[int]) -> list[range]:
-    """Cut rising frame numbers into runs of one spacing; returns the positions of each run.
-
-    A spacing counts if it is next to an equal one, or is the most common of all: a break between two runs is neither.
-    """
-    gaps = np.diff(numbers)
-    if len(gaps) == 0:
-        return [range(len(numbers))]
-    if (gaps <= 0).any():
-        raise InputError(f"frame numbers must rise, got {list(numbers)[:20]}")
-    values, counts = np.unique(gaps, return_counts=True)
-    same = gaps[1:] == gaps[:-1]
-    linked = (gaps == values[np.argmax(counts)]) | np.append(same, False) | np.append(False, same)
-    runs, start = [], 0
-    for i in range(1, len(numbers)):
-        changed = i - 1 > start and gaps[i - 1] != gaps[start]
-        if not linked[i - 1] or changed:
-            runs.append(range(start, i))
-            start = i
-    return [*runs, range(start, len(numbers))]
-
-
-def _videos(frames: Sequence[FrameFile]) -> list[tuple[str, list[FrameFile]]]:
-    """Name and frames of each run: a whole sequence keeps its name, the parts of a cut one are numbered from 1."""
-    sequences: dict[str, list[FrameFile]] = {}
-    for frame in frames:
-        sequences.setdefault(frame.sequence, []).append(frame)
-    videos = []
-    for name, own in sequences.items():
-        own = sorted(own, key=lambda frame: frame.number)
-        for frame, following in pairwise(own):
-            if frame.number == following.number:
-                raise InputError(
-                    f"sequence {name} has the frame number {frame.number} twice: {frame.image}, {following.image}",
-                    hint="a line that stands twice in a list file, or one frame in two formats",
-                )
-        runs = evenly_spaced_runs([frame.number for frame in own])
-        for i, run in enumerate(runs, start=1):
-            videos.append((name if len(runs) == 1 else f"{name}-{i}", [own[j] for j in run]))
-    return videos
-
-
-def _check_files(frames: Sequence[FrameFile]) -> None:
-    for frame in frames:
-        if not frame.image.is_file():
-            raise InputError(f"image {frame.image} is missing", hint="an incomplete download or copy")
-        for name, path in (("label map", frame.label), ("depth map", frame.depth)):
-            if path is not None and not path.is_file():
-                raise InputError(f"{name} {path} of image {frame.image} is missing", hint="an incomplete download")
+    form = FileFormat() if form is None else form
+    table, facts = open_index(info, root, sequences, pose_files=form.read_pose is not None)
+    sizes = {name: form.frame(size).result(size) if size != (0, 0) else size for name, size in facts.sizes.items()}
+    has = frozenset(name for name in info.has if facts.known[name])
+    reader = FileReader(info, root, Columns(table), form, has, facts.sizes)
+    return Videos(
+        info,
+        table,
+        reader,
+        sizes=sizes,
+        stored_sizes=facts.sizes,
+        has=has,
+        skipped=facts.skipped,
+        problems=facts.problems,
+    )
 
 
 @dataclass(frozen=True)
-class _FileReader:
-    table: "datasets.Dataset"
+class FileReader:
+    """Makes clips of rows of one video's size; names the file that is at fault."""
+
+    info: SourceInfo
+    root: Path
+    columns: Columns
     form: FileFormat
-    size: tuple[int, int]
+    has: frozenset[str]
+    sizes: dict[str, tuple[int, int]]  # of each video's images as they are stored
+
+    @cached_property
+    def lookup(self) -> Int16[np.ndarray, " ids"]:
+        if self.form.label_lookup is not None:
+            return self.form.label_lookup
+        return id_lookup(self.info.stored_ids(), ignore=self.info.ignore_ids.keys())
 
     def __call__(self, rows: list[int]) -> Clip:
-        batch = self.table[rows]
-        images, labels, depths = [], [], []
-        for i, name in enumerate(batch["image"]):
-            image = read_image(Path(name))
-            self._expect_size(image, f"image {name}", "the first image of the data set")
-            images.append(image)
-            if "label" in batch:
-                assert self.form.label_lookup is not None
-                labels.append(read_labels(Path(batch["label"][i]), self.form.label_lookup))
-                self._expect_size(labels[-1], f"label map {batch['label'][i]}", f"its image {name}")
-            if "depth" in batch:
-                form = self.form
-                depths.append(
-                    read_depth(Path(batch["depth"][i]), per_metre=form.depth_per_metre, unknown=form.depth_unknown)
-                )
-                self._expect_size(depths[-1], f"depth map {batch['depth'][i]}", f"its image {name}")
-        K = torch.tensor(batch["intrinsics"], dtype=torch.float32) if "intrinsics" in batch else None
+        video = tuple(map(str, self.columns.strings("video", rows)))
+        images = self._images(video, rows)
+        stored = images.shape[-2], images.shape[-1]
+        framing = self.form.frame(stored)
+        label = self._maps("label", rows, stored, 255)
+        depth = self._maps("depth", rows, stored, 0)
         return Clip(
-            video=tuple(batch["video"]),
-            index=torch.tensor(batch["index"], dtype=torch.int64),
-            time=torch.tensor(batch["time"], dtype=torch.float32),
-            image=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255,
-            label=torch.from_numpy(np.stack(labels)) if labels else None,
-            depth=torch.from_numpy(np.stack(depths))[:, None] if depths else None,
-            camera=None if K is None else Camera(K, *self.size),
-            T_world_camera=torch.tensor(batch["pose"], dtype=torch.float32) if "pose" in batch else None,
+            video=video,
+            index=torch.from_numpy(self.columns.numbers("index", rows).astype(np.int64)),
+            time=torch.from_numpy(self.columns.numbers("time", rows).astype(np.float32)),
+            image=framing.image(images.float() / 255),
+            label=None if label is None else framing.nearest(label, stored),
+            depth=None if depth is None else framing.nearest(depth, stored)[:, None],
+            camera=self._camera(rows, stored, framing),
+            T_world_camera=self._poses(rows),
         )
 
-    def _expect_size(self, values: np.ndarray, what: str, other: str) -> None:
+    def files(self, row: int) -> dict[str, Path]:
+        """The files of a frame, by column."""
+        names = [name for name in WORDS if name in self.has or name == "image"]
+        if self.form.read_pose is None:
+            names = [name for name in names if name != "pose"]
+        found = {name: self.columns.strings(name, [row])[0] for name in names}
+        return {name: self.root / path for name, path in found.items() if path is not None}
+
+    def missing(self, rows: range) -> Iterator[InputError]:
+        """An error for each file of the rows that is not there; looks into folders, not at single files."""
+        folders: dict[str, set[str]] = {}
+        for row in rows:
+            files = self.files(row)
+            for name, path in files.items():
+                folder = str(path.parent)
+                if folder not in folders:
+                    folders[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+                if path.name not in folders[folder]:
+                    what = f"image {path}" if name == "image" else f"{WORDS[name]} {path} of image {files['image']}"
+                    yield InputError(f"{what} is missing", hint="an incomplete download or copy")
+
+    def _images(self, video: tuple[str, ...], rows: list[int]) -> Tensor:
+        images = []
+        for name, path in zip(video, self.columns.strings("image", rows), strict=True):
+            image = read_image(self.root / str(path))
+            if self.sizes[name] != (0, 0):
+                _expect_size(image, f"image {self.root / str(path)}", self.sizes[name], f"the first image of {name}")
+            images.append(image)
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+    def _maps(self, column: str, rows: list[int], stored: tuple[int, int], unknown: int) -> Tensor | None:
+        """Label or depth maps of the rows; those of frames that have none are full of `unknown`."""
+        if column not in self.has:
+            return None
+        paths = self.columns.strings(column, rows)
+        read: dict[int, np.ndarray] = {}
+        size = None
+        for i, (row, path) in enumerate(zip(rows, paths, strict=True)):
+            if path is None:
+                continue
+            read[i] = self._read_map(column, self.root / path)
+            what = f"{WORDS[column]} {self.root / path}"
+            if not self.form.same_view:
+                image = self.root / str(self.columns.strings("image", [row])[0])
+                _expect_size(read[i], what, stored, f"its image {image}")
+            size = read[i].shape if size is None else size
+            _expect_size(read[i], what, size, "another one of its video")
+        dtype = np.int64 if column == "label" else np.float32
+        empty = np.full(stored if size is None else size, unknown, dtype)
+        return torch.from_numpy(np.stack([read.get(i, empty) for i in range(len(rows))]))
+
+    def _read_map(self, column: str, path: Path) -> np.ndarray:
+        if column == "label":
+            return read_labels(path, self.lookup, divisor=self.form.label_divisor)
+        return read_depth(path, per_metre=self.info.depth_per_metre or 1.0, unknown=self.info.depth_unknown)
+
+    def _camera(self, rows: list[int], stored: tuple[int, int], framing: Framing) -> Camera | None:
+        if "intrinsics" not in self.has:
+            return None
+        K = self.columns.arrays("intrinsics", rows, (3, 3))
+        if np.isnan(K[:, 0, 0]).any():
+            return None
+        return framing.camera(Camera(torch.from_numpy(K), *stored)).to(dtype=torch.float32)
+
+    def _poses(self, rows: list[int]) -> Tensor | None:
+        if "pose" not in self.has:
+            return None
+        if self.form.read_pose is None:
+            poses = self.columns.arrays("pose", rows, (4, 4))
+        else:
+            paths = self.columns.strings("pose", rows)
+            known = [self.form.read_pose(self.root / path) for path in paths if path is not None]
+            if len(known) < len(rows):
+                return None
+            poses = np.stack(known)
+        if np.isnan(poses[:, 0, 0]).any():
+            return None
+        T_world_camera = torch.from_numpy(poses)
+        check_pose(T_world_camera, f"pose of image {self.root / str(self.columns.strings('image', rows)[0])} and on")
+        return T_world_camera.float()
+
+
+def _expect_size(values: np.ndarray, what: str, size: Any, other: str) -> None:
+    if values.shape[:2] != tuple(size):
         h, w = values.shape[:2]
-        if (h, w) != self.size:
-            raise InputError(
-                f"{what} is {h} x {w} px, but {other} is {self.size[0]} x {self.size[1]} px",
-                hint="files of two versions of the data set in one folder",
-            )
+        raise InputError(
+            f"{what} is {h} x {w} px, but {other} is {size[0]} x {size[1]} px",
+            hint="files of two versions of the data set in one folder",
+        )

@@ -17,7 +17,8 @@ from stc_lab.geometry.pose import relative_pose
 class Clip:
     """Frames stacked along `t`: usually consecutive frames of one video, but any batch of frames will do.
 
-    What a data set does not know is None, never zero.
+    What a data set does not know is None, never zero. Where it knows labels or depth of some of its frames alone, those
+    of the others are 255 or 0 all over; camera and poses are None unless every frame of the clip has its own.
     """
 
     video: tuple[str, ...]  # name of the video of each frame
@@ -94,7 +95,8 @@ class Clip:
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise InputError(
-                f"video {self.video[0]!r} has no {', '.join(missing)}", hint="this data set does not come with it"
+                f"video {self.video[0]!r} has no {', '.join(missing)}",
+                hint="this data set does not come with it, or not for all of these frames: videos.rows_with(...) tells",
             )
 
     def motion_to(self, other: "Clip") -> Float[Tensor, "t 4 4"]:

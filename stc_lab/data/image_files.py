@@ -1,11 +1,11 @@
 """Picture files as arrays; a file that is damaged or not what its place promises is refused by name."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int64, UInt8
+from jaxtyping import Float32, Int16, Int32, Int64, UInt8
 from PIL import Image
 
 from stc_lab.errors import InputError
@@ -30,33 +30,50 @@ def read_size(path: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
-def read_labels(path: Path, lookup: Int16[np.ndarray, "256"]) -> Int64[np.ndarray, "h w"]:
-    """Label map of a picture with one 8-bit channel or a palette; `lookup` replaces each id (-1: illegal)."""
+def read_ids(path: Path) -> Int32[np.ndarray, "h w"]:
+    """Whole numbers of a picture with one channel of 8 or 16 bits, or a palette, of which the index counts."""
     with _decoded(path) as picture:
-        if picture.mode not in ("L", "P"):
+        if picture.mode not in ("L", "P", "1") and not picture.mode.startswith("I"):
             raise InputError(
-                f"label map {path} must have one 8-bit channel of class ids, got mode {picture.mode}",
+                f"label map {path} must have one 8-bit channel of class ids, a palette or 16 bits, "
+                f"got mode {picture.mode}",
                 hint="labels coded as colours: convert them to class ids first",
             )
-        ids = np.array(picture)
-    labels = lookup[ids]
+        return np.array(picture).astype(np.int32)
+
+
+def read_labels(path: Path, lookup: Int16[np.ndarray, " ids"], *, divisor: int = 1) -> Int64[np.ndarray, "h w"]:
+    """Label map of a picture of ids; `lookup` replaces each id (-1: illegal), after a whole division by `divisor`.
+
+    The divisor is for instance maps, such as class * 1000 + instance.
+    """
+    ids = read_ids(path)
+    ids = ids if divisor == 1 else ids // divisor
+    known = (ids >= 0) & (ids < len(lookup))
+    labels = lookup[ids] if known.all() else np.where(known, lookup[np.where(known, ids, 0)], np.int16(-1))
     if (labels < 0).any():
         wrong = np.unique(ids[labels < 0])
-        legal = np.flatnonzero(lookup >= 0)
         raise InputError(
             f"label map {path} holds id {', '.join(map(str, wrong[:5]))} at {int((labels < 0).sum())} pixels, "
-            f"legal are {legal.min()} to {legal.max()}",
+            f"legal are {_ranges(np.flatnonzero(lookup >= 0))}",
             hint="labels of another data set or another numbering of the classes, or a map that was resized smoothly",
         )
     return labels.astype(np.int64)
 
 
-def label_lookup(classes: int, *, ignore: Collection[int] = ()) -> Int16[np.ndarray, "256"]:
-    """Table for `read_labels`: ids below `classes` stay, those in `ignore` become 255, all others are illegal."""
-    lookup = np.full(256, -1, np.int16)
-    lookup[:classes] = np.arange(classes)
+def id_lookup(classes: Mapping[int, int], *, ignore: Collection[int] = ()) -> Int16[np.ndarray, " ids"]:
+    """Table for `read_labels`: each stored id's class; those in `ignore` become 255, all others are illegal."""
+    lookup = np.full(max([255, *classes, *ignore]) + 1, -1, np.int16)
+    lookup[list(classes)] = list(classes.values())
     lookup[list(ignore)] = 255
     return lookup
+
+
+def _ranges(ids: np.ndarray) -> str:
+    """Rising ids in words: 0 to 11, 255."""
+    starts = np.flatnonzero(np.append(True, np.diff(ids) > 1))
+    runs = [(ids[a], ids[b - 1]) for a, b in zip(starts, [*starts[1:], len(ids)], strict=True)]
+    return ", ".join(f"{a} to {b}" if a != b else str(a) for a, b in runs)
 
 
 def read_depth(path: Path, *, per_metre: float, unknown: Collection[int] = (0,)) -> Float32[np.ndarray, "h w"]:

@@ -3,48 +3,26 @@
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from stc_lab.data.cache import cache_root
+from stc_lab.data.frame_files import FileReader
+from stc_lab.data.index import KEPT_FROM
+from stc_lab.data.schema import SourceInfo
+from stc_lab.data.sources import ADAPTERS, FILMS, source
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a data set's adapter lives, and the folders of its splits within STC_LAB_DATA."""
-
-    module: str
-    function: str
-    splits: tuple[str, ...]
-    folders: dict[str, str]
-
-    def adapter(self) -> Callable[..., Videos]:
-        function: Callable[..., Videos] = getattr(importlib.import_module(self.module), self.function)
-        return function
-
-
-_FILES = {
-    "camvid": _Source(
-        "stc_lab.data.camvid",
-        "camvid_videos",
-        ("train", "val", "test"),
-        {"train": "camvid_1hz", "val": "camvid_15hz"},
-    ),
-    "icl": _Source("stc_lab.data.icl", "icl_videos", ("train",), {"train": "icl_livingroom1"}),
-    "sevenscenes": _Source(
-        "stc_lab.data.sevenscenes", "sevenscenes_videos", ("train", "test"), {"train": "sevenscenes_redkitchen"}
-    ),
-}
 _ROOMS_SPLITS = ("train", "val", "test")
 
 
 def available() -> tuple[str, ...]:
     """Names that `load` knows."""
-    return ("rooms", *_FILES)
+    return ("rooms", *ADAPTERS)
 
 
 def load(
@@ -58,45 +36,72 @@ def load(
     """Open the videos of a data set; frames are decoded when they are asked for.
 
     `root` is the folder of a data set's files, by default its folder in STC_LAB_DATA; for `rooms` it is the cache that
-    the frames are rendered into once. `size` (height, width) resizes frames, labels, depth and cameras. `rooms` takes
-    `preset` ("tiny", "quick", "full"), the fields of `RoomsConfig`, like `motion`, and `progress(done, total)`, called
-    after each rendered scene, as options.
+    the frames are rendered into once, for `video` a film. `size` (height, width) resizes frames, labels, depth and
+    cameras. `rooms` takes `preset` ("tiny", "quick", "full"), the fields of `RoomsConfig`, like `motion`, and
+    `progress(done, total)`, called after each rendered scene, as options.
+
+    A copy with files that are missing or cannot be read is refused at once if it is small. Of a large one (20,000
+    frames or more), only a frame that is asked for says so; `stc-lab data check` looks at all of them.
     """
-    _expect("data set", name, available())
-    videos = _rooms(root, split, options) if name == "rooms" else _files(name, root, split, options)
+    videos = open_source(name, root=root, split=split, **options)
+    _refuse(videos)
     return videos if size is None else videos.resized(size)
 
 
+def open_source(name: str, *, root: Path | str | None = None, split: str = "train", **options: Any) -> Videos:
+    """Open a data set as it is, whatever may be wrong with its files: for those who look for what is wrong."""
+    _expect("data set", name, available())
+    return _rooms(root, split, options) if name == "rooms" else _files(name, root, split, options)
+
+
 def _files(name: str, root: Path | str | None, split: str, options: dict[str, Any]) -> Videos:
-    source = _FILES[name]
-    _expect(f"split of {name!r}", split, source.splits)
-    adapter = source.adapter()
-    legal = [p.name for p in inspect.signature(adapter).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    adapter = source(name)
+    _expect(f"split of {name!r}", split, adapter.info.splits)
+    parameters = inspect.signature(adapter.videos).parameters.values()
     for option in options:
-        _expect(f"option of {name!r}", option, legal)
-    folder = _default_root(name, source, split) if root is None else Path(root).expanduser()
-    if not folder.is_dir():
+        _expect(f"option of {name!r}", option, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY])
+    place = _default_root(adapter.info, split) if root is None else Path(root).expanduser()
+    film = name in FILMS
+    if not (place.is_file() if film else place.is_dir()):
+        wanted, other = ("file", "folder") if film else ("folder", "file")
         raise InputError(
-            f"folder {folder} of data set {name!r} {'is a file' if folder.exists() else 'is missing'}",
+            f"{wanted} {place} of data set {name!r} {f'is a {other}' if place.exists() else 'is missing'}",
             hint="a typing error in root= or STC_LAB_DATA, or an archive that was not unpacked",
         )
-    return adapter(folder, split, **options)
+    return adapter.videos(place, split, **options)
 
 
-def _default_root(name: str, source: _Source, split: str) -> Path:
+def _default_root(info: SourceInfo, split: str) -> Path:
     data = os.environ.get("STC_LAB_DATA")
-    if not data:
+    folders = info.folders
+    if not data or not folders:
+        either = f", or STC_LAB_DATA=<folder that holds {', '.join(folders.values())}>" if folders else ""
         raise InputError(
-            f"data set {name!r} needs the folder of its files",
-            hint=f"load({name!r}, root=...), or STC_LAB_DATA=<folder that holds {', '.join(source.folders.values())}>",
+            f"data set {info.name!r} needs the folder of its files", hint=f"load({info.name!r}, root=...){either}"
         )
-    if split not in source.folders:
+    if split not in folders:
         raise InputError(
-            f"the split {split!r} of {name!r} has no folder in STC_LAB_DATA; "
-            f"there are {', '.join(f'{k} ({v})' for k, v in source.folders.items())}",
-            hint=f"give its folder, load({name!r}, root=..., split={split!r})",
+            f"the split {split!r} of {info.name!r} has no folder in STC_LAB_DATA; "
+            f"there are {', '.join(f'{k} ({v})' for k, v in folders.items())}",
+            hint=f"give its folder, load({info.name!r}, root=..., split={split!r})",
         )
-    return Path(data).expanduser() / source.folders[split]
+    return Path(data).expanduser() / folders[split]
+
+
+def _refuse(videos: Videos) -> None:
+    """Raise the first of the problems of a small data set."""
+    if len(videos) >= KEPT_FROM or not isinstance(videos.read, FileReader):
+        return
+    unread = (name for name in videos.names if videos.size_of(name) == (0, 0))
+    found: Iterable[InputError] = chain(videos.problems, videos.read.missing(range(len(videos))))
+    problems = list(islice(found, 100))
+    if problems:
+        if len(problems) == 1:
+            raise problems[0]
+        more = f"{len(problems) - 1}{' or more' if len(problems) == 100 else ''}"
+        raise InputError(f"{problems[0]}. And {more} other problems: stc-lab data check names them all")
+    for name in unread:
+        videos.clip(name, stop=1)
 
 
 def _rooms(root: Path | str | None, split: str, options: dict[str, Any]) -> Videos:

@@ -1,16 +1,20 @@
 """Videos: any data set as rows of a table, read when asked for (CONVENTIONS.md, frames)."""
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
+from stc_lab.data.columns import Columns, rows_of_videos
 from stc_lab.data.frames import Clip
+from stc_lab.data.pairs import Pairs
 from stc_lab.data.resize import check_size, resize_clip
-from stc_lab.data.schema import SourceInfo, check_columns
+from stc_lab.data.schema import OPTIONAL, SourceInfo, check_columns
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 
@@ -18,13 +22,16 @@ if TYPE_CHECKING:
     import datasets
 
 Read = Callable[[list[int]], Clip]
+Sizes = Mapping[str, tuple[int, int]]
 _PIXELS_AT_ONCE = 1_000_000  # of the stored frames, so that reading many frames smaller keeps memory small
 
 
 class Videos:
     """The videos of a data set: names, frame counts and random access to frames; pictures stay on disk until asked for.
 
-    A row is a frame's place in the table; the rows of a video lie together. Every reader gives a `Clip`.
+    A row is a frame's place in the table; the rows of a video lie together. Every reader gives a `Clip`. What no frame
+    of these videos knows is None there. Where some frames lack labels or depth, theirs are all 255 or 0; the camera
+    and the poses of a clip are None unless each of its frames has its own. `rows_with` says which frames know what.
     """
 
     def __init__(
@@ -33,40 +40,79 @@ class Videos:
         table: "datasets.Dataset",
         read: Read,
         *,
-        size: tuple[int, int],
+        sizes: Sizes | tuple[int, int],
+        stored_sizes: Sizes | tuple[int, int] | None = None,
+        has: frozenset[str] | None = None,
+        skipped: Mapping[str, int] | None = None,
+        problems: Sequence[InputError] = (),
     ) -> None:
-        """`read` makes a clip of `size` (height, width) of some rows of the table."""
+        """`read` makes a clip of some rows of one size.
+
+        Sizes are (height, width), of all videos or of each: `sizes` those of the clips (0, 0 if it cannot be told),
+        `stored_sizes` those of the frames on disk, if they differ. `has` are the fields known of any frame, `skipped`
+        the frames left out by reason, `problems` what the adapter could not read.
+        """
         check_columns(table, info)
         if len(table) == 0:
             raise InputError(f"data set {info.name!r} has no frames", hint="an empty folder or an empty list file")
         self.info = info
-        self.size = size  # (height, width) of the clips, px
-        self._stored_size = size
+        self.has = info.has if has is None else has
+        self.skipped = dict(skipped or {})
+        self.problems = tuple(problems)
+        self.table = table
         self._count = len(table)
-        self._read = read
-        self._rows = _rows_of_videos(table)
+        self.read = read
+        self._rows = rows_of_videos(table)
         self.names = tuple(self._rows)
+        self._starts = np.array([rows.start for rows in self._rows.values()])
+        self._sizes = self._of_each(sizes)
+        self._stored = self._sizes if stored_sizes is None else self._of_each(stored_sizes)
 
     def __len__(self) -> int:
         """Number of frames of all videos."""
         return self._count
 
     def __repr__(self) -> str:
-        known = ", ".join(sorted(self.info.has)) or "images only"
-        return f"<Videos {self.info.name}: {len(self.names)} videos, {len(self)} frames of {self.size} px, {known}>"
+        known = ", ".join(sorted(self.has)) or "images only"
+        sizes = set(self._sizes.values())
+        of = f"{next(iter(sizes))} px" if len(sizes) == 1 else f"{len(sizes)} sizes"
+        return f"<Videos {self.info.name}: {len(self.names)} videos, {len(self)} frames of {of}, {known}>"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of all frames, px; an error where videos differ: `resized` makes them alike."""
+        sizes = sorted(set(self._sizes.values()) - {(0, 0)})
+        if len(sizes) != 1:
+            few = ", ".join(f"{h} x {w}" for h, w in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
+            raise InputError(
+                f"the videos of {self.info.name!r} have no one size: {few or 'no image can be read'}",
+                hint="ask size_of(video), or make them alike: load(..., size=(height, width)) or videos.resized(...)",
+            )
+        return sizes[0]
+
+    def size_of(self, video: str) -> tuple[int, int]:
+        """(height, width) of the frames of a video, px; (0, 0) if none of them can be read."""
+        self._rows_of(video)
+        return self._sizes[video]
+
+    def stored_size_of(self, video: str) -> tuple[int, int]:
+        """(height, width) of a video's frames on disk, px; (0, 0) if none of them can be read."""
+        self._rows_of(video)
+        return self._stored[video]
 
     def resized(self, size: tuple[int, int]) -> "Videos":
         """The same videos, each frame resized with its labels, depth and camera to `size` (height, width)."""
         check_size(size)
         other = copy.copy(self)
-        other.size = size
+        other._sizes = dict.fromkeys(self.names, (size[0], size[1]))
         return other
 
     def in_memory(self) -> "Videos":
         """The same videos with every frame decoded now, once: for small ones that are read again and again."""
+        kept = [self.frames([row]) for row in range(len(self))]
         other = copy.copy(self)
-        other._read = self.frames(range(len(self))).__getitem__
-        other._stored_size = self.size
+        other.read = lambda rows: _joined([kept[row] for row in rows])
+        other._stored = self._sizes
         return other
 
     def frame_count(self, video: str) -> int:
@@ -91,25 +137,53 @@ class Videos:
         return self.frames(rows[start:last:step])
 
     def frames(self, rows: Sequence[int]) -> Clip:
-        """The frames of any rows, in the given order, also across videos."""
+        """The frames of any rows, in the given order, also across videos of one size."""
         wrong = [row for row in rows if not 0 <= row < len(self)]
         if wrong or len(rows) == 0:
             got = f"got {wrong[0]}" if wrong else "got no rows"
             raise InputError(f"rows of {self.info.name!r} are 0 to {len(self) - 1}, {got}")
-        h, w = self._stored_size
-        step = max(1, _PIXELS_AT_ONCE // (h * w))
-        parts = [rows[i : i + step] for i in range(0, len(rows), step)]
-        return _joined([resize_clip(self._read(list(map(int, part))), self.size) for part in parts])
+        videos = self.videos_of(rows)
+        sizes = sorted({self._sizes[video] for video in videos})
+        if len(sizes) > 1:
+            raise InputError(
+                f"the asked frames have several sizes: {', '.join(f'{h} x {w}' for h, w in sizes[:4])} px",
+                hint="make the videos alike: load(..., size=(height, width)) or videos.resized((height, width))",
+            )
+        clips = []
+        for stored, group in groupby(zip(rows, videos, strict=True), key=lambda item: self._stored[item[1]]):
+            own = [int(row) for row, _ in group]
+            step = max(1, _PIXELS_AT_ONCE // max(1, stored[0] * stored[1]))
+            for i in range(0, len(own), step):
+                clip = self.read(own[i : i + step])
+                clips.append(clip if sizes[0] == (0, 0) else resize_clip(clip, sizes[0]))
+        return _joined(clips)
 
-    def pairs(self, gap: int) -> list[tuple[int, int]]:
+    def pairs(self, gap: int) -> Pairs:
         """Rows (i, i + gap) of all frames that are `gap` frames apart in one video; a negative gap looks back."""
-        if gap == 0:
-            raise InputError("gap must not be 0: a frame makes no pair with itself")
-        found = [(row, row + gap) for rows in self._rows.values() for row in rows if row + gap in rows]
-        if not found:
+        pairs = Pairs(list(self._rows.values()), gap)
+        if len(pairs) == 0:
             longest = max(map(len, self._rows.values()))
             raise InputError(f"no video of {self.info.name!r} has two frames {gap} apart; the longest has {longest}")
-        return found
+        return pairs
+
+    def rows_with(self, *names: str) -> Int64[np.ndarray, " n"]:
+        """Rows of the frames that know all of the named fields: "label", "depth", "intrinsics", "pose"."""
+        known = np.ones(len(self), bool)
+        columns = Columns(self.table)
+        for name in names:
+            if name not in OPTIONAL:
+                raise InputError(f"unknown field {name!r}; legal: {', '.join(OPTIONAL)}")
+            known &= columns.known(name) if name in self.has else False
+        return np.flatnonzero(known)
+
+    def videos_of(self, rows: Sequence[int]) -> list[str]:
+        """Name of the video of each row."""
+        return [self.names[i] for i in np.searchsorted(self._starts, list(rows), side="right") - 1]
+
+    def _of_each(self, sizes: Sizes | tuple[int, int]) -> dict[str, tuple[int, int]]:
+        if isinstance(sizes, tuple):
+            return dict.fromkeys(self.names, sizes)
+        return {name: sizes[name] for name in self.names}
 
     def _rows_of(self, video: str) -> range:
         if video not in self._rows:
@@ -120,21 +194,18 @@ class Videos:
 
 def array_videos(info: SourceInfo, table: "datasets.Dataset") -> Videos:
     """Videos of a table in array form (schema.py)."""
-    reader = _ArrayReader(info, table)
-    return Videos(info, table, reader, size=reader.size)
+    check_columns(table, info)
+    size: tuple[int, int] = tuple(table.features["image"].shape[1:])
+    return Videos(info, table, _ArrayReader(Columns(table), info.has, size), sizes=size)
 
 
+@dataclass(frozen=True)
 class _ArrayReader:
-    """Reads rows in array form as views of the table's own memory, which is mapped from disk.
+    columns: Columns
+    has: frozenset[str]
+    size: tuple[int, int]
 
-    The table's numpy format walks nested lists and is many times slower at random rows.
-    """
-
-    def __init__(self, info: SourceInfo, table: "datasets.Dataset") -> None:
-        check_columns(table, info)
-        if len(table.data) != len(table) or table._indices is not None:
-            raise InputError("the table is a selection of another one", hint="table.flatten_indices() before")
-        self.size: tuple[int, int] = tuple(table.features["image"].shape[1:])
+    def __call__(self, rows: list[int]) -> Clip:
         shapes = {
             "image": (3, *self.size),
             "label": self.size,
@@ -142,30 +213,18 @@ class _ArrayReader:
             "intrinsics": (3, 3),
             "pose": (4, 4),
         }
-        self._views = {
-            name: [_view(chunk, shape) for chunk in table.data.column(name).chunks]
-            for name, shape in shapes.items()
-            if name in table.column_names
-        }
-        self._starts = np.cumsum([0, *map(len, self._views["image"])])
-        columns = table.select_columns(["video", "index", "time"]).with_format("numpy")[:]
-        self._video, self._index, self._time = list(map(str, columns["video"])), columns["index"], columns["time"]
-
-    def __call__(self, rows: list[int]) -> Clip:
-        chunks = np.searchsorted(self._starts, rows, side="right") - 1
-        places = [(int(chunk), row - int(self._starts[chunk])) for chunk, row in zip(chunks, rows, strict=True)]
 
         def read(name: str, dtype: torch.dtype) -> torch.Tensor | None:
-            if name not in self._views:
+            if name != "image" and name not in self.has:
                 return None
-            return torch.from_numpy(np.stack([self._views[name][chunk][i] for chunk, i in places])).to(dtype)
+            return torch.from_numpy(self.columns.arrays(name, rows, shapes[name])).to(dtype)
 
         image, depth, K = read("image", torch.float32), read("depth", torch.float32), read("intrinsics", torch.float32)
         assert image is not None
         return Clip(
-            video=tuple(self._video[row] for row in rows),
-            index=torch.from_numpy(self._index[rows]).to(torch.int64),
-            time=torch.from_numpy(self._time[rows]).to(torch.float32),
+            video=tuple(map(str, self.columns.strings("video", rows))),
+            index=torch.from_numpy(self.columns.numbers("index", rows)).to(torch.int64),
+            time=torch.from_numpy(self.columns.numbers("time", rows)).to(torch.float32),
             image=image / 255,
             label=read("label", torch.int64),
             depth=None if depth is None else depth[:, None],
@@ -174,36 +233,14 @@ class _ArrayReader:
         )
 
 
-def _view(chunk: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of one chunk of an array column, [rows, *shape], without a copy."""
-    values = chunk.storage
-    for _ in shape:
-        values = values.flatten()
-    return values.to_numpy(zero_copy_only=True).reshape(-1, *shape)
-
-
-def _rows_of_videos(table: "datasets.Dataset") -> dict[str, range]:
-    """The rows of each video, in the order of the table."""
-    columns = table.select_columns(["video", "index"]).with_format("numpy")[:]
-    names, index = list(map(str, columns["video"])), np.asarray(columns["index"])
-    starts = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
-    rows = {names[start]: range(start, stop) for start, stop in zip(starts, [*starts[1:], len(names)], strict=True)}
-    if len(rows) != len(starts):
-        raise InputError("the rows of a video must lie together in the table", hint="the table was shuffled")
-    for name, own in rows.items():
-        if not np.array_equal(index[own.start : own.stop], np.arange(len(own))):
-            raise InputError(f"the frames of video {name!r} must be numbered 0, 1, 2, ... in the table")
-    return rows
-
-
-def _joined(clips: list[Clip]) -> Clip:
-    """One clip of all the frames of clips of one source."""
+def _joined(clips: Sequence[Clip]) -> Clip:
+    """One clip of all the frames of clips of one source; its camera and poses are None if one of them lacks its own."""
     if len(clips) == 1:
         return clips[0]
 
     def together(name: str) -> Any:
         values = [getattr(clip, name) for clip in clips]
-        if values[0] is None:
+        if any(value is None for value in values):
             return None
         if name == "video":
             return sum(values, ())

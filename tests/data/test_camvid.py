@@ -14,7 +14,7 @@ from miniatures import CAMVID_SIZE, write_camvid
 from PIL import Image
 
 from stc_lab.data import load, supervised_rows
-from stc_lab.data.frame_files import evenly_spaced_runs
+from stc_lab.data.sequences import evenly_spaced_runs
 from stc_lab.errors import InputError
 
 LONG = {"0001TP": [6690, 6720, 6750], "0016E5": [390, 420, 450, 1000, 1030, 1060, 1090]}
