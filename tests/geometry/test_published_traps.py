@@ -1,6 +1,6 @@
 """What published warps got wrong or left to chance: geometry. One test per trap, which says what the trap is.
 
-The traps of sampling, masks and gradients are in test_published_traps_of_sampling.py.
+The traps of sampling and of masks are in test_published_traps_of_sampling.py and test_published_traps_of_masks.py.
 """
 
 import pytest

@@ -46,3 +46,13 @@ def shifted(x: float, y: float, z: float, dtype: torch.dtype = torch.float64) ->
     T = still(1, dtype)
     T[0, :3, 3] = torch.tensor([x, y, z], dtype=dtype)
     return T
+
+
+def pixel_grid(height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """(x, y) of each pixel centre, [1, 2, h, w]."""
+    return torch.stack(torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy"))[None].to(dtype)
+
+
+def by_w_minus_one(pixels: Tensor, height: int, width: int) -> Tensor:
+    """Positions as torch's grid [b, h, w, 2]: [-1, 1] from the first pixel's centre to the last one's."""
+    return (pixels / pixels.new_tensor([width - 1, height - 1]).reshape(1, 2, 1, 1) * 2 - 1).permute(0, 2, 3, 1)
