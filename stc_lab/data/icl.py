@@ -1,6 +1,5 @@
 """A rendered RGB-D sequence in Open3D's layout: ICL-NUIM living room 1, 640 x 480 px (data_cards/icl.md)."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from stc_lab.data.sequences import FileSequence
 from stc_lab.data.tree import Tree
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
+from stc_lab.geometry.camera import Camera
 
 INFO = SourceInfo(
     name="icl",
@@ -54,7 +54,7 @@ def _sequences(tree: Tree) -> Iterator[FileSequence]:
         numbers,
         [f"image/{name}" for name in images.values()],
         depth=["depth/" + depths.get(n, f"{n}.png".zfill(digits)) for n in numbers],
-        camera=_camera(tree),
+        camera=open3d_camera(_camera_file(tree), dtype=torch.float64),
         pose=np.stack([poses[n] for n in numbers]),
     )
 
@@ -80,11 +80,11 @@ def _poses(tree: Tree, numbers: list[int]) -> dict[int, Float64[np.ndarray, "4 4
     return dict(zip(numbers, listed, strict=True))
 
 
-def _camera(tree: Tree) -> Camera:
+def _camera_file(tree: Tree) -> Path:
     files = [tree.file(name) for name in tree.names(suffix=".json")]
     if len(files) != 1:
         got = ", ".join(path.name for path in files) or "none"
         raise InputError(
             f"{tree.root} must hold one .json file, the camera's, got {got}", hint="copy Open3D's camera_*.json"
         )
-    return files[0]
+    return open3d_camera(files[0], dtype=torch.float64)
