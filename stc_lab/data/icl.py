@@ -54,7 +54,7 @@ def _sequences(tree: Tree) -> Iterator[FileSequence]:
         numbers,
         [f"image/{name}" for name in images.values()],
         depth=["depth/" + depths.get(n, f"{n}.png".zfill(digits)) for n in numbers],
-        camera=open3d_camera(_camera_file(tree), dtype=torch.float64),
+        camera=_camera(tree),
         pose=np.stack([poses[n] for n in numbers]),
     )
 
@@ -80,7 +80,7 @@ def _poses(tree: Tree, numbers: list[int]) -> dict[int, Float64[np.ndarray, "4 4
     return dict(zip(numbers, listed, strict=True))
 
 
-def _camera_file(tree: Tree) -> Path:
+def _camera(tree: Tree) -> Camera:
     files = [tree.file(name) for name in tree.names(suffix=".json")]
     if len(files) != 1:
         got = ", ".join(path.name for path in files) or "none"
