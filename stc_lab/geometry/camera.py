@@ -69,7 +69,8 @@ class Camera:
         A tensor keeps its gradient, and its device where none is given.
         """
         try:
-            matrix = torch.as_tensor(K).to(device=device, dtype=dtype)
+            values = K if isinstance(K, Tensor) else torch.from_numpy(np.array(K, dtype=np.float64))
+            matrix = values.to(device=device, dtype=dtype)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"K must be 3 x 3 numbers: {error}", hint="rows of unequal length, or words") from error
         if matrix.ndim not in (2, 3) or matrix.shape[-2:] != (3, 3):
