@@ -165,7 +165,7 @@ def _raft(size: str, weights: Path) -> Any:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            f"the weights in {weights} do not fit raft_{size}: {error}",
+            f"the weights in {weights} do not fit raft_{size}: {' '.join(str(error).split())[:300]}",
             hint="weights of the other size, or of RAFT's own repository, which names them otherwise",
         ) from error
     return model.eval()
@@ -181,8 +181,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors alone, no code
     except Exception as error:  # both libraries raise many kinds on a damaged file
+        reason = str(error).split(". ")[0].splitlines()[:1]  # what torch goes on to advise is to run the file's code
         raise InputError(
-            f"{path} cannot be read as weights: {error}",
+            f"{path} cannot be read as weights: {' '.join(reason)}",
             hint="a file cut short, a whole pickled model instead of its state dict, or another kind of file",
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -120,47 +120,6 @@ def test_dis_flow_is_opencvs_pair_by_pair() -> None:
     assert np.array_equal(dis_flow(a, b).permute(0, 2, 3, 1).numpy(), np.stack(expected))
 
 
-def slow_check(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """Ruder et al.'s consistency check, pixel by pixel."""
-    _, h, w = forward.shape
-    visible = np.zeros((h, w), dtype=bool)
-    for y, x in np.ndindex(h, w):
-        u, v = x + forward[0, y, x], y + forward[1, y, x]
-        if not (0 <= u <= w - 1 and 0 <= v <= h - 1):
-            continue
-        x0, y0 = min(int(u), w - 2), min(int(v), h - 2)
-        a, b = u - x0, v - y0
-        back = (1 - b) * ((1 - a) * backward[:, y0, x0] + a * backward[:, y0, x0 + 1])
-        back = back + b * ((1 - a) * backward[:, y0 + 1, x0] + a * backward[:, y0 + 1, x0 + 1])
-        there = forward[:, y, x]
-        visible[y, x] = ((there + back) ** 2).sum() < 0.01 * ((there**2).sum() + (back**2).sum()) + 0.5
-    return visible
-
-
-def test_forward_backward_is_the_slow_loop() -> None:
-    forward = 2 * random(3, 2, 12, 15)
-    backward = -forward + 0.6 * random(3, 2, 12, 15, seed=1)
-    visible = ruder_visible(forward, backward, motion_boundaries=False)
-    assert 0.02 < visible.double().mean() < 0.98
-    for i in range(3):
-        assert np.array_equal(visible[i].numpy(), slow_check(forward[i].numpy(), backward[i].numpy()))
-
-
-def test_forward_backward_finds_what_a_drawn_scene_hides() -> None:
-    K = torch.tensor([[110.0, 0, 63.5], [0, 110.0, 47.5], [0, 0, 1]], dtype=torch.float64)
-    camera = Camera(K[None], 96, 128)
-    poses = pose_from(torch.zeros(2, 3).double(), torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]]).double())
-    a, b = (draw(K, 96, 128, T) for T in poses)
-    ab = rigid_flow(a.depth, camera, relative_pose(poses[:1], poses[1:]), depth_b=b.depth)
-    ba = rigid_flow(b.depth, camera, relative_pose(poses[1:], poses[:1]))
-    judged = ruder_visible(ab.flow, ba.flow, motion_boundaries=False)
-    in_view = warp_by_flow(a.image, ab.flow).visible
-    hidden = in_view & ~ab.visible
-    assert hidden.sum() > 300
-    assert (judged == ab.visible).double().mean() > 0.97
-    assert judged[hidden].double().mean() < 0.15
-
-
 def read_flo(path: Path) -> torch.Tensor:
     """Middlebury .flo: magic 202021.25, width, height, then (u, v) row by row."""
     data = path.read_bytes()
