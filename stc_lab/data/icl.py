@@ -15,6 +15,7 @@ from stc_lab.data.sequences import FileSequence
 from stc_lab.data.tree import Tree
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
+from stc_lab.geometry.camera import Camera
 
 INFO = SourceInfo(
     name="icl",
@@ -86,4 +87,4 @@ def _camera(tree: Tree) -> Camera:
         raise InputError(
             f"{tree.root} must hold one .json file, the camera's, got {got}", hint="copy Open3D's camera_*.json"
         )
-    return files[0]
+    return open3d_camera(files[0], dtype=torch.float64)
