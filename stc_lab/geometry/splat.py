@@ -41,7 +41,7 @@ Mode = Literal["zbuffer", "average", "sum", "softmax"]
 FlowMode = Literal["average", "sum", "softmax"]
 MODES: tuple[Mode, ...] = ("zbuffer", "average", "sum", "softmax")
 FLOW_MODES: tuple[FlowMode, ...] = ("average", "sum", "softmax")
-SHARPNESS = 50.0  # a surface 1 % nearer counts 1.6 times as much, one 4 % nearer 8 times, one 10 % nearer 190 times
+SHARPNESS = 10.0  # a surface 10 % nearer counts 2.9 times as much, one at half the depth 1000 times
 
 
 def forward_splat(

@@ -76,11 +76,11 @@ def softmax_weight(landings: Landings, importance: Float[Tensor, "b n"], sharpne
     range. The largest is taken over the points with at least `LEAST_SHARE` of the pixel, and the others count as no
     more important than these: else a point that only just brushes a pixel would win it, with a gradient without bound.
     """
-    value = importance.detach()[:, None].expand_as(landings.share)
+    value = importance[:, None].expand_as(landings.share)
     counted = torch.where(landings.share.detach() >= LEAST_SHARE, value, torch.full_like(value, -torch.inf))
     largest = value.new_full((len(value), landings.bins), -torch.inf)
     largest = largest.scatter_reduce(1, landings.place.flatten(1), counted.flatten(1), reduce="amax")
-    below = (importance[:, None] - landings.of_pixel(largest)).clamp(max=0)
+    below = (value - landings.of_pixel(largest)).clamp(max=0)
     return (sharpness * below).exp() * landings.share
 
 
