@@ -17,8 +17,6 @@ from stc_lab.data.sources import ADAPTERS, FILMS, source
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 
-_ROOMS_SPLITS = ("train", "val", "test")
-
 
 def available() -> tuple[str, ...]:
     """Names that `load` knows."""
@@ -37,8 +35,8 @@ def load(
 
     `root` is the folder of a data set's files, by default its folder in STC_LAB_DATA; for `rooms` it is the cache that
     the frames are rendered into once, for `video` a film. `size` (height, width) resizes frames, labels, depth and
-    cameras. `rooms` takes `preset` ("tiny", "quick", "full"), the fields of `RoomsConfig`, like `motion`, and
-    `progress(done, total)`, called after each rendered scene, as options.
+    cameras. Options of `rooms` are its `preset` ("tiny", "quick", ...), the fields of `RoomsConfig`, like `motion`, and
+    those of `rooms_videos`, like `progress` and `workers`; of the others, the keyword parameters of their adapter.
 
     A copy with files that are missing or cannot be read is refused at once if it is small. Of a large one (20,000
     frames or more), only a frame that is asked for says so; `stc-lab data check` looks at all of them.
@@ -57,9 +55,8 @@ def open_source(name: str, *, root: Path | str | None = None, split: str = "trai
 def _files(name: str, root: Path | str | None, split: str, options: dict[str, Any]) -> Videos:
     adapter = source(name)
     _expect(f"split of {name!r}", split, adapter.info.splits)
-    parameters = inspect.signature(adapter.videos).parameters.values()
     for option in options:
-        _expect(f"option of {name!r}", option, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY])
+        _expect(f"option of {name!r}", option, _options_of(adapter.videos))
     place = _default_root(adapter.info, split) if root is None else Path(root).expanduser()
     film = name in FILMS
     if not (place.is_file() if film else place.is_dir()):
@@ -105,17 +102,25 @@ def _refuse(videos: Videos) -> None:
 
 
 def _rooms(root: Path | str | None, split: str, options: dict[str, Any]) -> Videos:
-    config_module = importlib.import_module("stc_lab.data.rooms.config")
-    presets = config_module.PRESETS
-    _expect("split of 'rooms'", split, _ROOMS_SPLITS)
-    preset, progress = options.pop("preset", "quick"), options.pop("progress", None)
+    presets = importlib.import_module("stc_lab.data.rooms.config").PRESETS
+    module: Any = importlib.import_module("stc_lab.data.rooms.videos")
+    _expect("split of 'rooms'", split, module.INFO.splits)
+    preset = options.pop("preset", "quick")
     _expect("preset of 'rooms'", preset, presets)
-    legal = ["preset", "progress", *(field.name for field in fields(presets[preset]))]
+    own = _options_of(module.rooms_videos)
+    settings = [field.name for field in fields(presets[preset])]
     for option in options:
-        _expect("option of 'rooms'", option, legal)
-    config = replace(presets[preset], **options)
-    rooms_videos: Callable[..., Videos] = importlib.import_module("stc_lab.data.rooms.videos").rooms_videos
-    return rooms_videos(split, config, cache_root() if root is None else Path(root).expanduser(), progress=progress)
+        _expect("option of 'rooms'", option, ["preset", *own, *settings])
+    config = replace(presets[preset], **{name: value for name, value in options.items() if name in settings})
+    cache = cache_root() if root is None else Path(root).expanduser()
+    videos: Videos = module.rooms_videos(
+        split, config, cache, **{name: value for name, value in options.items() if name in own}
+    )
+    return videos
+
+
+def _options_of(function: Callable[..., Videos]) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _expect(what: str, got: str, legal: Collection[str]) -> None:

@@ -1,0 +1,29 @@
+"""Data cards, and a miniature copy of each data set that comes in files, to hold its card against."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from miniatures import write_camvid, write_icl, write_sevenscenes
+
+CARDS = Path(__file__).parents[2] / "data_cards"
+
+# One line for each adapter: writes a copy of its first split into an empty folder and returns what is its root.
+MINIATURES: dict[str, Callable[[Path], Path]] = {
+    "camvid": lambda root: write_camvid(root, {"0001TP": [1, 2]}),
+    "icl": lambda root: write_icl(root, 1),
+    "sevenscenes": lambda root: write_sevenscenes(root, 1),
+}
+
+
+def front_matter(name: str) -> dict[str, Any]:
+    """The YAML between the first two lines of dashes of a card."""
+    fields: dict[str, Any] = yaml.safe_load((CARDS / f"{name}.md").read_text(encoding="utf-8").split("---\n")[1])
+    return fields
+
+
+def card(name: str) -> dict[str, Any]:
+    """What a card says in our own fields."""
+    own: dict[str, Any] = front_matter(name)["stc_lab"]
+    return own
