@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -32,16 +33,29 @@ class GeometryError:
 
     depth_scale: float = 1.0  # factor on the target's depth
     focal_scale: float = 1.0  # factor on both focal lengths
+    translation_scale: float = 1.0  # factor on the translation of the relative pose
     yaw: float = 0.0  # degrees about the camera's y axis, turning right
     pitch: float = 0.0  # degrees about the camera's x axis, turning up
     sideways: float = 0.0  # metres along the camera's x axis
+    forward: float = 0.0  # metres along the camera's z axis
     inverted: bool = False  # the pose taken in the wrong direction
 
     def __post_init__(self) -> None:
-        if self.depth_scale <= 0 or self.focal_scale <= 0:
-            raise InputError(
-                f"scales must be positive, got depth_scale {self.depth_scale}, focal_scale {self.focal_scale}"
-            )
+        scales = {name: getattr(self, name) for name in ERRORS if name.endswith("_scale")}
+        if min(scales.values()) <= 0:
+            raise InputError(f"scales must be positive, got {', '.join(f'{n} {v:g}' for n, v in scales.items())}")
+
+    @classmethod
+    def of(cls, **sizes: float) -> "GeometryError":
+        """The errors of these sizes: scales in per cent too large, angles in degrees, lengths in m."""
+        unknown = [name for name in sizes if name not in ERRORS]
+        if unknown:
+            raise InputError(f"error must be one of {', '.join(ERRORS)}, got {unknown[0]!r}")
+        values: dict[str, Any] = {n: 1 + size / 100 if n.endswith("_scale") else size for n, size in sizes.items()}
+        return cls(**values)
+
+
+ERRORS = tuple(field.name for field in fields(GeometryError) if field.name != "inverted")
 
 
 @dataclass(frozen=True)
@@ -71,40 +85,46 @@ def _motion(target: Clip, source: Clip, error: GeometryError) -> Float[Tensor, "
     T_source_target = target.motion_to(source)
     if error.inverted:
         T_source_target = invert_pose(T_source_target)
+    if error.translation_scale != 1:
+        T_source_target = T_source_target.clone()
+        T_source_target[:, :3, 3] *= error.translation_scale
     angles = T_source_target.new_tensor([[math.radians(error.pitch), math.radians(error.yaw), 0.0]])
-    shift = T_source_target.new_tensor([[error.sideways, 0.0, 0.0]])
+    shift = T_source_target.new_tensor([[error.sideways, 0.0, error.forward]])
     wrong = pose_from(angles, shift)
     return wrong @ T_source_target if bool(angles.any() or shift.any()) else T_source_target
 
 
-def _correspond(target: Clip, source: Clip, error: GeometryError) -> tuple[Correspondence, Correspondence]:
-    """The correspondence under the true geometry, tested for occlusion, and the one with the error in it."""
+def _true_correspondence(target: Clip, source: Clip) -> Correspondence:
+    """Where the target's pixels lie under the geometry as given, tested for occlusion."""
     target.require("depth", "camera", "T_world_camera")
     source.require("depth", "camera", "T_world_camera")
     assert target.depth is not None and target.camera is not None and source.camera is not None
     dtype = target.depth.dtype
-    truth = correspond(
+    return correspond(
         target.depth,
         target.camera.to(dtype=dtype),
         target.motion_to(source).to(dtype),
         camera_source=source.camera.to(dtype=dtype),
         depth_source=source.depth,
     )
-    if error == GeometryError():
-        return truth, truth
+
+
+def _wrong_correspondence(target: Clip, source: Clip, error: GeometryError) -> Correspondence:
+    """The same with the error in it, and not tested for occlusion."""
+    assert target.depth is not None and target.camera is not None and source.camera is not None
+    dtype = target.depth.dtype
 
     def refocused(camera: Camera) -> Camera:
         K = camera.K.clone()
         K[:, :2, :2] = K[:, :2, :2] * error.focal_scale
         return Camera(K.to(dtype), *camera.size)
 
-    wrong = correspond(
+    return correspond(
         target.depth * error.depth_scale,
         refocused(target.camera),
         _motion(target, source, error).to(dtype),
         camera_source=refocused(source.camera),
     )
-    return truth, wrong
 
 
 def warp_pair(target: Clip, source: Clip, error: GeometryError | None = None) -> PairWarp:
@@ -113,7 +133,11 @@ def warp_pair(target: Clip, source: Clip, error: GeometryError | None = None) ->
     Compared are the pixels that are visible under the true geometry and inside the source under the geometry used, so
     that a wrong warp cannot improve its score by declaring its failures occluded.
     """
-    truth, used = _correspond(target, source, error or GeometryError())
+    return _warp(target, source, error or GeometryError(), _true_correspondence(target, source))
+
+
+def _warp(target: Clip, source: Clip, error: GeometryError, truth: Correspondence) -> PairWarp:
+    used = truth if error == GeometryError() else _wrong_correspondence(target, source, error)
     counted = truth.visible & used.visible
     if not bool(counted.any()):
         raise InputError(
@@ -178,11 +202,20 @@ def _pooled(parts: Sequence[WarpQuality]) -> WarpQuality:
     )
 
 
-def perturbation_sweep(target: Clip, source: Clip, error: str, sizes: Sequence[float]) -> list[WarpQuality]:
-    """Quality for one kind of `GeometryError` at several sizes: scales in per cent, angles in degrees, lengths in m."""
-    legal = [f.name for f in fields(GeometryError) if f.name != "inverted"]
-    if error not in legal:
-        raise InputError(f"error must be one of {', '.join(legal)}, got {error!r}")
-    values = [1 + size / 100 for size in sizes] if error.endswith("_scale") else sizes
-    errors: list[dict[str, Any]] = [{error: value} for value in values]
-    return [warp_pair(target, source, GeometryError(**one)).quality for one in errors]
+def perturbation_sweep(
+    target: Clip, source: Clip, error: str, sizes: Sequence[float], **others: float
+) -> list[WarpQuality]:
+    """Quality for one kind of error at several sizes, as `GeometryError.of` takes them, beside `others` that stay."""
+    truth = _true_correspondence(target, source)
+    errors = [GeometryError.of(**{**others, error: size}) for size in sizes]
+    return [_warp(target, source, one, truth).quality for one in errors]
+
+
+def confound_map(
+    target: Clip, source: Clip, x_error: str, x_sizes: Sequence[float], y_error: str, y_sizes: Sequence[float]
+) -> Float[Tensor, "y x"]:
+    """Photometric error under two errors at once: a valley away from (0, 0) is where one hides the other."""
+    if x_error == y_error:
+        raise InputError(f"a map needs two different errors, got {x_error!r} twice")
+    rows = [perturbation_sweep(target, source, x_error, x_sizes, **{y_error: size}) for size in y_sizes]
+    return torch.tensor([[quality.photometric for quality in row] for row in rows])

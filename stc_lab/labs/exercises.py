@@ -145,6 +145,29 @@ def _wall_and_box(camera: Camera, position: list[float], box: bool) -> Tensor:
     return torch.where((hit.abs() < 0.25).all(dim=1, keepdim=True), torch.full_like(depth, board), depth)
 
 
+def _disguise_cases(generator: torch.Generator) -> Iterator[Case]:
+    height, width = 24, 32
+    camera = Camera.from_fov(height, width, 60.0, dtype=torch.float64)
+
+    def vector(size: float) -> Tensor:
+        return (2 * torch.rand(1, 3, generator=generator, dtype=torch.float64) - 1) * size
+
+    def case(title: str, turn: Tensor, step: Tensor, factor: float, hint: str) -> Case:
+        T = pose_from(turn, step)
+        disguised = pose_from(turn, step * factor)
+        depth = 1.5 + 2 * torch.rand(1, 1, height, width, generator=generator, dtype=torch.float64)
+        before, after = correspond(depth, camera, T).pixels, correspond(depth * factor, camera, disguised).pixels
+        assert torch.allclose(before, after, atol=1e-9), "the package must agree that the picture stays"
+        return Case(title, {"T_source_target": T[0], "depth_factor": factor}, disguised[0], hint)
+
+    still = torch.zeros(1, 3, dtype=torch.float64)
+    yield case(
+        "a step without a turn", still, vector(0.4), 1.5, "K (d x + t) / z: what must t become when every d is 1.5 d?"
+    )
+    yield case("a turn on the spot", vector(0.3), still, 2.0, "a rotation has no length: depth cannot touch it")
+    yield case("a turn and a step", vector(0.3), vector(0.4), 0.7, "scale t alone; R and the last row stay as they are")
+
+
 def _prior_cases(part: str) -> Callable[[torch.Generator], Iterator[Case]]:
     hints = {
         "uniform": "the mean of |warped - target| over the visible pixels and ALL classes",
@@ -202,6 +225,10 @@ _VISIBLE = (
     "the source sees there. Visible: in front (z > 0), inside the image, and the same surface "
     "(|z - depth_there| < 0.04 z + 0.02)."
 )
+_DISGUISE = (
+    "The pose that hides an error of the depth: same_picture_pose(T_source_target, depth_factor) -> [4, 4]; with all "
+    "depths multiplied by depth_factor, every pixel must land where it did before."
+)
 _UNIFORM = (
     "The uniform prior of Eq. 1: uniform_prior(logits_warped, logits_target, visible) -> number; logits [k, h, w], "
     "visible [h, w] bool."
@@ -218,6 +245,7 @@ EXERCISES = {
         Exercise("mean_iou", "00_start_here", _IOU, _iou_cases),
         Exercise("project_pixel", "02_geometry_and_warping", _PROJECT, _projection_cases),
         Exercise("visible_mask", "02_geometry_and_warping", _VISIBLE, _visibility_cases),
+        Exercise("same_picture_pose", "02_geometry_and_warping", _DISGUISE, _disguise_cases),
         Exercise("uniform_prior", "04_logits_consistency", _UNIFORM, _prior_cases("uniform")),
         Exercise("label_prior", "04_logits_consistency", _LABEL, _prior_cases("label_prior")),
     )

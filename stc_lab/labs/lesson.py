@@ -13,6 +13,8 @@ from stc_lab.plots.save import save_figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from stc_lab.widgets.explorer import Explorer
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -30,6 +32,13 @@ class Lesson:
 
         save_figure(figure, name, self.figures, alt=alt)
         display({**(figure._repr_mimebundle_() or {}), "text/plain": alt}, raw=True)
+
+    def explore(self, explorer: "Explorer", name: str, *, alt: str) -> None:
+        """Keep the explorer's opening state as a figure, and show the explorer: live in the lab, a figure elsewhere."""
+        from IPython.display import display
+
+        save_figure(explorer.figure(), name, self.figures, alt=alt)
+        display(explorer)
 
     def report(self, **metrics: object) -> None:
         """Hand numbers (or short words) to the run that this notebook belongs to; in the lab nothing happens."""

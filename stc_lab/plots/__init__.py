@@ -4,15 +4,31 @@ from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.grid import image_grid
-from stc_lab.plots.multiples import curve_row, mean_series
+from stc_lab.plots.heat import Heat, heat_row
+from stc_lab.plots.marks import Mark
+from stc_lab.plots.multiples import curve_grid, curve_row, mean_series
 from stc_lab.plots.palette import SERIES_COLOURS, Palette, Scale, class_palette
-from stc_lab.plots.panels import Panel, depth_panel, image_panel, label_panel, mask_panel, value_panel
+from stc_lab.plots.panels import (
+    Panel,
+    depth_panel,
+    image_panel,
+    label_panel,
+    mask_panel,
+    value_panel,
+    verdict_panel,
+)
+from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, mask_series, quality_series
 from stc_lab.plots.save import SavedFigure, save_figure
 from stc_lab.plots.template import TEMPLATE_NAME, template
+from stc_lab.plots.verdicts import judged_panels, landing_panel, reason_panel
 
 __all__ = [
+    "AGREEMENT",
+    "PHOTOMETRIC",
     "SERIES_COLOURS",
     "TEMPLATE_NAME",
+    "Heat",
+    "Mark",
     "Palette",
     "Panel",
     "SavedFigure",
@@ -20,6 +36,7 @@ __all__ = [
     "Series",
     "class_bars",
     "class_palette",
+    "curve_grid",
     "curve_row",
     "curves",
     "depth_panel",
@@ -27,14 +44,21 @@ __all__ = [
     "exporter_problem",
     "exporter_works",
     "exporting",
+    "heat_row",
     "image_grid",
     "image_panel",
+    "judged_panels",
     "label_panel",
+    "landing_panel",
     "keep_browser",
     "mask_panel",
+    "mask_series",
     "mean_series",
+    "quality_series",
+    "reason_panel",
     "save_figure",
     "template",
     "training_curves",
     "value_panel",
+    "verdict_panel",
 ]

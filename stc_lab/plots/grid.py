@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_lab.errors import InputError
+from stc_lab.plots.marks import SYMBOLS
 from stc_lab.plots.panels import Panel
 from stc_lab.plots.pictures import data_uri
 from stc_lab.plots.template import FONT_SIZE, QUIET_INK, SMALL_SIZE, WIDTH, template
@@ -99,8 +100,9 @@ def image_grid(
                 caption = {"text": band.captions[column], "x": x[0], "y": under, "yanchor": "top", "font": font}
                 annotations.append({**_TEXT, **caption})
         above += band.height + _GAP
-    for name, colour in entries:
-        marker = {"symbol": "square", "size": 14, "color": colour, "line": {"width": 1, "color": "#6b7684"}}
+    for name, colour, symbol in entries:
+        line = {"width": 1, "color": "#6b7684"} if symbol == "square" else {"width": 2.5, "color": colour}
+        marker = {"symbol": symbol, "size": 14 if symbol == "square" else 11, "color": colour, "line": line}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=marker, hoverinfo="skip"))
     layout["annotations"] = annotations
     layout["legend"] = {
@@ -153,7 +155,8 @@ def _add_picture(
     """The picture on axes in data pixels: the centre of the first pixel is (0, 0), as everywhere in this project."""
     suffix = "" if number == 1 else str(number)
     # Browsers keep the pixels of an image trace sharp; enlarging noise that nobody draws on would double its bytes.
-    factor = 1 if panel.photo and panel.hidden is None else panel.enlargement(width)
+    bare = panel.photo and panel.hidden is None and not panel.marks
+    factor = 1 if bare else panel.enlargement(width)
     offset = 0.5 / factor - 0.5
     figure.add_trace(
         go.Image(
@@ -215,22 +218,23 @@ def _add_bar(figure: go.Figure, panel: Panel, number: int, x: float, y: float, w
     figure.add_trace(go.Scatter(**bare, marker={**marker, "showscale": True}, xaxis=f"x{suffix}", yaxis=f"y{suffix}"))
 
 
-def _legend_entries(panels: Sequence[Panel]) -> list[tuple[str, str]]:
-    """(name, colour) of the classes that occur in any panel, in the order of the classes."""
+def _legend_entries(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
+    """(name, colour, symbol) of the classes and marks that occur in any panel; classes in their order."""
     entries: dict[tuple[int, str], str] = {}
     for panel in panels:
         for i in panel.classes:
             assert panel.palette is not None
             entries[i, panel.palette.names[i]] = panel.palette.colours[i]
-    return [(name, entries[i, name]) for i, name in sorted(entries)]
+    marks = {mark.name: (mark.name, mark.colour, SYMBOLS[mark.kind]) for p in panels for mark in p.marks if mark.name}
+    return [(name, entries[i, name], "square") for i, name in sorted(entries)] + list(marks.values())
 
 
-def _entry_width(entries: list[tuple[str, str]]) -> int:
-    longest = max((len(name) for name, _ in entries), default=0)
+def _entry_width(entries: list[tuple[str, str, str]]) -> int:
+    longest = max((len(name) for name, *_ in entries), default=0)
     return math.ceil(longest * SMALL_SIZE * _CHARACTER) + 8
 
 
-def _legend_height(entries: list[tuple[str, str]], width: int) -> int:
+def _legend_height(entries: list[tuple[str, str, str]], width: int) -> int:
     if not entries:
         return 0
     per_row = max(1, width // (_entry_width(entries) + 40))

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from stc_lab.errors import InputError
+from stc_lab.plots.marks import Mark, draw_marks
 from stc_lab.plots.palette import Palette, Scale
-from stc_lab.plots.pictures import depth_rgb, encode, hatch, image_rgb, tint, value_rgb
+from stc_lab.plots.pictures import depth_rgb, encode, faded, hatch, image_rgb, tint, value_rgb
 
 MARK_COLOUR = "#d55e00"  # what a mask points at
 
@@ -27,6 +28,7 @@ class Panel:
     classes: tuple[int, ...] = ()  # class ids that occur, for the legend
     scale: Scale | None = None  # for the colour bar
     photo: bool = False
+    marks: tuple[Mark, ...] = ()  # drawn over everything
 
     @property
     def size(self) -> tuple[int, int]:
@@ -40,7 +42,7 @@ class Panel:
     def drawn(self, factor: int) -> UInt8[np.ndarray, "H W 3"]:
         """The pixels as shown, each a block of `factor` x `factor`."""
         hidden = np.zeros(self.size, dtype=bool) if self.hidden is None else self.hidden
-        return hatch(self.rgb, hidden, factor=factor)
+        return draw_marks(hatch(self.rgb, hidden, factor=factor), self.marks, factor)
 
     def encoded(self, factor: int) -> bytes:
         """PNG (or JPEG, for large photographs) of `drawn`."""
@@ -67,6 +69,20 @@ def label_panel(
     return Panel(
         palette.rgb(shown), title, caption, hidden=_hidden(visible), palette=palette, classes=palette.present(shown)
     )
+
+
+def verdict_panel(
+    verdict: Int64[Tensor, "h w"],
+    palette: Palette,
+    title: str,
+    caption: str = "",
+    *,
+    over: Float[Tensor, "3 h w"],
+) -> Panel:
+    """What was found at each pixel, in colours over a faded image; class 0, where nothing is to be said, shows it."""
+    rgb = np.where((verdict > 0).cpu().numpy()[..., None], palette.rgb(verdict), faded(image_rgb(over)))
+    found = tuple(i for i in palette.present(verdict) if i > 0)
+    return Panel(rgb, title, caption, palette=palette, classes=found)
 
 
 def depth_panel(

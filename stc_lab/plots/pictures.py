@@ -46,6 +46,12 @@ def tint(
     return over
 
 
+def faded(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture in light greys, as a ground for colours."""
+    grey = rgb.astype(np.float64) @ (0.299, 0.587, 0.114)  # luma, ITU-R BT.601
+    return np.repeat((127 + grey[..., None] / 2).round().astype(np.uint8), 3, axis=2)
+
+
 def enlarge(rgb: UInt8[np.ndarray, "h w 3"], factor: int) -> UInt8[np.ndarray, "H W 3"]:
     """Every pixel as a block of `factor` x `factor`, so that no viewer blurs a small picture."""
     if factor < 1:

@@ -14,6 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_lab.plots.grid import image_grid
+from stc_lab.plots.marks import Kind
 from stc_lab.plots.panels import Panel
 from stc_lab.plots.sheet import contact_sheet
 from stc_lab.plots.template import FONT_FAMILY, INK, QUIET_INK
@@ -58,6 +59,7 @@ class Picture:
     panels: tuple[Panel | None, ...]  # None: an empty place
     table: Table
     note: str = ""  # one line under the numbers
+    chart: go.Figure | None = None  # curves under the note; those of one explorer have the same traces
 
 
 class Explorer:
@@ -74,12 +76,15 @@ class Explorer:
         default: Mapping[str, Any],
         *,
         columns: int = 3,
+        click: tuple[str, str] | None = None,
     ) -> None:
+        """`click` names the controls of x and y that a click on the first picture sets, in pixels of the data."""
         self.title = title
         self._controls = controls
         self._picture = picture
         self._default = dict(default)
         self._columns = columns
+        self._click = click
         self._widget: Any = None
 
     def picture(self, **state: Any) -> Picture:
@@ -94,7 +99,7 @@ class Explorer:
     def widget(self) -> Any:
         """The ipywidgets box; made when first asked for."""
         if self._widget is None:
-            self._widget = _build(self.title, self._controls(), self._picture, self._columns)
+            self._widget = _build(self.title, self._controls(), self._picture, self._columns, self._click)
         return self._widget
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
@@ -110,18 +115,32 @@ class Explorer:
 
 
 def legend_html(panels: Sequence[Panel | None]) -> str:
-    """Colour and name of each class that occurs in the panels."""
-    entries = {(i, p.palette.names[i]): p.palette.colours[i] for p in panels if p and p.palette for i in p.classes}
-    swatch = "display:inline-block; width:13px; height:13px; border:1px solid #6b7684; margin-right:6px"
-    items = "".join(
-        f"<span style='margin-right:16px; white-space:nowrap'><span style='{swatch}; background:{entries[key]}'></span>"
-        f"{html.escape(key[1])}</span> "
-        for key in sorted(entries)
+    """Colour and name of each class and mark that occurs in the panels."""
+    shown = [p for p in panels if p]
+    entries = {(i, p.palette.names[i]): p.palette.colours[i] for p in shown if p.palette for i in p.classes}
+    box = "display:inline-block; width:13px; height:13px; border:1px solid #6b7684; margin-right:6px"
+    items = [(f"<span style='{box}; background:{entries[key]}'></span>", key[1]) for key in sorted(entries)]
+    marks = {mark.name: mark for p in shown for mark in p.marks if mark.name}
+    items += [
+        (f"<span style='color:{mark.colour}; font-weight:700; margin-right:6px'>{_SIGNS[mark.kind]}</span>", name)
+        for name, mark in marks.items()
+    ]
+    listed = "".join(
+        f"<span style='margin-right:16px; white-space:nowrap'>{sign}{html.escape(name)}</span> " for sign, name in items
     )
-    return f"<div style='font:13px {FONT_FAMILY}; color:{INK}; line-height:1.7; max-width:960px'>{items}</div>"
+    return f"<div style='font:13px {FONT_FAMILY}; color:{INK}; line-height:1.7; max-width:960px'>{listed}</div>"
 
 
-def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Picture], columns: int) -> Any:
+_SIGNS: dict[Kind, str] = {"ring": "◯", "cross": "✕", "dots": "●", "line": "▬"}
+
+
+def _build(
+    title: str,
+    controls: Mapping[str, Any],
+    picture: Callable[..., Picture],
+    columns: int,
+    click: tuple[str, str] | None,
+) -> Any:
     import ipywidgets
 
     state = {name: control.value for name, control in controls.items()}
@@ -133,10 +152,17 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
         ipywidgets.Image(**place) if panel else ipywidgets.HTML(**place)
         for panel, place in zip(first.panels, places, strict=True)
     ]
+    if click is not None:
+        from stc_lab.widgets.click import ClickPicture
+
+        assert first.panels[0] is not None
+        images[0] = ClickPicture(width=_width(first.panels[0]))
     captions = [ipywidgets.HTML() for _ in first.panels]
     scales = [ipywidgets.HTML() for _ in first.panels]
     table, legend, note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
     error = ipywidgets.HTML()
+    chart = None if first.chart is None else go.FigureWidget(first.chart)
+    waiting = False  # while one act moves several controls
 
     def show(now: Picture) -> None:
         for panel, image, caption, scale in zip(now.panels, images, captions, scales, strict=True):
@@ -149,8 +175,12 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
         table.value = now.table.html()
         legend.value = legend_html(now.panels)
         note.value = f"<div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(now.note)}</div>"
+        if chart is not None and now.chart is not None:
+            redraw(chart, now.chart)
 
     def update(_: object = None) -> None:
+        if waiting:
+            return
         # An exception in a callback would vanish into the kernel's log (ipywidgets issue 1971).
         try:
             show(picture(**{name: control.value for name, control in controls.items()}))
@@ -159,12 +189,24 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
             text = html.escape(f"{type(problem).__name__}: {problem}")
             error.value = f"<div role='alert' style='font:14px {FONT_FAMILY}; color:#b00020'>{text}</div>"
 
+    def clicked(change: Mapping[str, Any]) -> None:
+        nonlocal waiting
+        assert click is not None and first.panels[0] is not None
+        height, width = first.panels[0].size
+        waiting = True
+        for name, share, size in zip(click, change["new"], (width, height), strict=False):
+            controls[name].value = min(size - 1, max(0, int(share * size)))
+        waiting = False
+        update()
+
     for control in controls.values():
         control.style = {"description_width": "130px"}
         control.layout = {"width": "440px"}
         if hasattr(control, "continuous_update"):
             control.continuous_update = fast
         control.observe(update, names="value")
+    if click is not None:
+        images[0].observe(clicked, names="clicked")
     update()
     heading = ipywidgets.HTML(f"<div style='font:600 18px {FONT_FAMILY}; color:{INK}'>{html.escape(title)}</div>")
     knobs = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap", "max_width": "960px"})
@@ -173,7 +215,17 @@ def _build(title: str, controls: Mapping[str, Any], picture: Callable[..., Pictu
         ipywidgets.HBox(cells[i : i + columns], layout={"grid_gap": "12px", "margin": "8px 0 0 0"})
         for i in range(0, len(cells), columns)
     ]
-    return ipywidgets.VBox([heading, knobs, *rows, legend, table, note, error])
+    return ipywidgets.VBox([heading, knobs, *rows, legend, table, note, error, *([] if chart is None else [chart])])
+
+
+def redraw(live: Any, now: go.Figure) -> None:
+    """Give a FigureWidget the points and axis titles of another figure with the same traces."""
+    with live.batch_update():
+        for old, new in zip(live.data, now.data, strict=True):
+            old.x, old.y = new.x, new.y
+        for axis in now.layout.to_plotly_json():
+            if axis[:5] in ("xaxis", "yaxis"):
+                live.layout[axis].title.text = now.layout[axis].title.text
 
 
 def _factor(panel: Panel) -> int:

@@ -38,6 +38,12 @@ def visible_mask(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, height: i
     return (z > 0) & inside & ((z - depth_there).abs() < 0.04 * z + 0.02)
 
 
+def same_picture_pose(T_source_target: Tensor, depth_factor: float) -> Tensor:
+    disguised = T_source_target.clone()
+    disguised[:3, 3] *= depth_factor
+    return disguised
+
+
 def uniform_prior(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
     return (logits_warped - logits_target).abs()[:, visible].mean()
 
@@ -47,7 +53,7 @@ def label_prior(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -
     return (logits_warped - logits_target).abs().gather(0, believed)[0][visible].mean()
 
 
-RIGHT = [temporal_agreement, mean_iou, project_pixel, visible_mask, uniform_prior, label_prior]
+RIGHT = [temporal_agreement, mean_iou, project_pixel, visible_mask, same_picture_pose, uniform_prior, label_prior]
 
 
 def in_per_cent(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
@@ -86,6 +92,20 @@ def through_everything(x: Tensor, y: Tensor, z: Tensor, depth_there: Tensor, hei
     return visible_mask(x, y, z, z, height, width)
 
 
+def scaled_altogether(T_source_target: Tensor, depth_factor: float) -> Tensor:
+    return T_source_target * depth_factor
+
+
+def turned_too(T_source_target: Tensor, depth_factor: float) -> Tensor:
+    disguised = T_source_target.clone()
+    disguised[:3] *= depth_factor
+    return disguised
+
+
+def untouched(T_source_target: Tensor, depth_factor: float) -> Tensor:
+    return T_source_target
+
+
 def unmasked(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -> Tensor:
     return (logits_warped - logits_target).abs().mean()
 
@@ -108,6 +128,9 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("visible_mask", a_pixel_too_wide, "a bare wall"),
     ("visible_mask", behind_as_well, "a box behind"),
     ("visible_mask", through_everything, "a box before the wall"),
+    ("same_picture_pose", scaled_altogether, "a step without a turn"),
+    ("same_picture_pose", turned_too, "a step without a turn"),
+    ("same_picture_pose", untouched, "a step without a turn"),
     ("uniform_prior", unmasked, "the second pixel is hidden"),
     ("uniform_prior", times_the_mask, "nothing is known"),
     ("label_prior", believed_by_the_neighbour, "two classes"),
