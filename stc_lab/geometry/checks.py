@@ -6,7 +6,6 @@ from torch import Tensor
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 
-
 _SHORT = (torch.float16, torch.bfloat16)
 
 
@@ -33,6 +32,22 @@ def expect_map(name: str, value: Tensor, channels: int | None = None) -> None:
         raise InputError(f"{name} must be float16, bfloat16, float32 or float64, got {value.dtype}", hint=hint)
     if value.numel() == 0:
         raise InputError(f"{name} must hold at least one pixel, got {list(value.shape)}")
+
+
+def expect_depth(name: str, value: Tensor) -> None:
+    """Raise unless `value` is a depth map [b, 1, h, w].
+
+    A measured depth marks unknown pixels by 0 or by what is not finite, though hardly all of them by the latter. A
+    depth that asks for a gradient comes from a net: what is not finite there has diverged, and a mask would hide it.
+    """
+    expect_map(name, value, channels=1)
+    finite = torch.isfinite(value.detach())
+    if not bool(finite.all() if value.requires_grad else finite.any()):
+        asks = "asks for a gradient, but " if value.requires_grad else ""
+        raise InputError(
+            f"{name} must be finite: {asks}{int((~finite).sum())} of its {value.numel()} values are NaN or infinite",
+            hint="a depth net that diverged, or a division by a disparity of 0; unknown pixels are marked by 0",
+        )
 
 
 def expect_labels(name: str, value: Tensor) -> None:

@@ -7,14 +7,15 @@ Garg et al. 2016 and Zhou et al. 2017 (SfMLearner), the occlusion test that of G
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
-from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map
-from stc_lab.geometry.reproject import Reprojection, inside, reproject
+from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.compiled import InverseWarp, compilable
+from stc_lab.geometry.reproject import Reprojection, check_reprojection, inside, pixel_motion, reproject
+from stc_lab.geometry.sampling import nearest, read_labels_at, sample_at
 
 IGNORE = 255  # label of a pixel that nothing is known about
 
@@ -33,6 +34,14 @@ class WarpedLabels:
 
     label: Int64[Tensor, "b h w"]  # 255 where not visible
     visible: Bool[Tensor, "b h w"]
+
+
+@dataclass(frozen=True)
+class WarpedSources:
+    """Several images seen from one other camera, each with what could not be seen."""
+
+    image: Float[Tensor, "b s c h w"]
+    visible: Bool[Tensor, "b s h w"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class DepthTolerance:
 class Correspondence:
     """Where each TARGET pixel lies in the source image."""
 
-    pixels: Float[Tensor, "b 2 h w"]  # px; (x, y) in the source image; finite, meaningful where visible
+    pixels: Float[Tensor, "b 2 h w"]  # px; (x, y) in the source image; the target's own pixel where there is no place
     depth: Float[Tensor, "b 1 h w"]  # m; z in the source camera
     visible: Bool[Tensor, "b h w"]
 
@@ -90,13 +99,18 @@ def seen_by(
 ) -> Bool[Tensor, "b h w"]:
     """Which reprojected points the other camera sees: real, inside its image, and no other surface before them."""
     visible = found.real & inside(found.pixels, *camera.size)
+    _check_other_depth(depth, camera, found.depth, name)
     if depth is None:
         return visible
-    expect_map(name, depth, channels=1)
-    expect_alike(name, depth, "the reprojected depth", found.depth)
-    expect_camera(name, depth, f"camera{name.removeprefix('depth')}", camera)
-    read = _nearest(depth.detach(), found.pixels)
+    read = nearest(depth.detach().to(found.depth.dtype), found.pixels)
     return visible & ((read > 0) & tolerance.same_surface(found.depth.detach(), read))[:, 0]
+
+
+def _check_other_depth(depth: Tensor | None, camera: Camera, own: Tensor, name: str) -> None:
+    if depth is not None:
+        expect_map(name, depth, channels=1)
+        expect_alike(name, depth, "the depth that is warped", own)
+        expect_camera(name, depth, f"camera{name.removeprefix('depth')}", camera)
 
 
 def sample(
@@ -104,34 +118,16 @@ def sample(
 ) -> Float[Tensor, "b c h w"]:
     """Sample images or logits bilinearly at pixel positions; outside the image, its border goes on.
 
-    A whole-numbered position gives that very pixel, bit by bit.
+    A whole-numbered position gives that very pixel, bit by bit. Differentiable once, in source and positions.
     """
-    pixels = where.pixels if isinstance(where, Correspondence) else where
-    expect_map("source", source)
-    expect_map("pixels", pixels, channels=2)
-    expect_alike("source", source, "pixels", pixels)
-    height, width = source.shape[-2:]
-    x, y = pixels.unbind(dim=1)
-    grid = torch.stack([x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1], dim=1).permute(0, 2, 3, 1)
-    sampled = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    with torch.no_grad():
-        # Normalising rounds: at 160 px a position comes back 1e-5 px off. The derivative is grid_sample's.
-        off = torch.maximum(x.frac().abs(), y.frac().abs())
-        if float(off.amin()) == 0:  # seldom true, so that the usual warp pays for no more than this
-            whole = (off == 0) & inside(pixels, height, width)
-            sampled.copy_(torch.where(whole[:, None], _nearest(source, pixels), sampled))
-    return sampled
+    return sample_at(source, where.pixels if isinstance(where, Correspondence) else where)
 
 
 def sample_labels(
     labels: Int64[Tensor, "b hs ws"], where: Correspondence | Float[Tensor, "b 2 h w"]
 ) -> Int64[Tensor, "b h w"]:
     """Read labels at the pixel nearest to each position; ids are never interpolated. Outside, the border goes on."""
-    pixels = where.pixels if isinstance(where, Correspondence) else where
-    expect_labels("labels", labels)
-    expect_map("pixels", pixels, channels=2)
-    expect_alike("labels", labels, "pixels", pixels, dtype=False)
-    return _nearest(labels[:, None], pixels)[:, 0]
+    return read_labels_at(labels, where.pixels if isinstance(where, Correspondence) else where)
 
 
 def inverse_warp(
@@ -146,23 +142,74 @@ def inverse_warp(
 ) -> Warped:
     """Show a source image or its logits on the target's pixel grid, with what the source camera does see of it.
 
-    Differentiable in source, depth, pose and intrinsics. The identity pose returns the source exactly.
+    Differentiable once, in source, depth, pose and intrinsics. The identity pose returns the source exactly. Outside
+    the source its border goes on; where a pixel has no place in it, its depth unknown or the point behind the camera,
+    the source's own pixel is shown, without gradient.
     """
+    other = camera_target if camera_source is None else camera_source
     expect_map("source", source)
     expect_alike("source", source, "depth_target", depth_target)
-    if camera_source is None:
-        expect_camera("source", source, "camera_target", camera_target)
-    else:
-        expect_camera("source", source, "camera_source", camera_source)
-    where = correspond(
-        depth_target,
+    expect_camera("source", source, "camera_target" if camera_source is None else "camera_source", other)
+    check_reprojection(depth_target, camera_target, T_source_target, other, ("target", "source"))
+    _check_other_depth(depth_source, other, depth_target, "depth_source")
+    if not compilable(source, depth_target):
+        found = reproject(depth_target, camera_target, T_source_target, other, names=("target", "source"))
+        image = sample_at(source, found.pixels)
+        # No gradient from pixels without a place: what they show is not to be learned from.
+        image = torch.where(found.real[:, None], image, image.detach())
+        return Warped(image, seen_by(found, other, depth_source, tolerance, name="depth_source"))
+    dtype = working_dtype(depth_target)
+    moved = pixel_motion(camera_target, T_source_target, other, dtype)
+    image, visible = InverseWarp.apply(
+        source.to(dtype),
+        depth_target.to(dtype),
+        moved.motion,
+        moved.change,
+        None if depth_source is None else depth_source.to(dtype),
+        tolerance.relative,
+        tolerance.absolute,
+    )
+    return Warped(image.to(source.dtype), visible)
+
+
+def inverse_warp_sources(
+    sources: Float[Tensor, "b s c hs ws"],
+    depth_target: Float[Tensor, "b 1 h w"],
+    camera_target: Camera,
+    T_sources_target: Float[Tensor, "b s 4 4"],
+    *,
+    camera_sources: Camera | None = None,
+    depth_sources: Float[Tensor, "b s 1 hs ws"] | None = None,
+    tolerance: DepthTolerance = DepthTolerance(),
+) -> WarpedSources:
+    """Show several sources, such as the frames before and after, on the grid of one target: `inverse_warp` of each.
+
+    `camera_sources` holds one K for all sources or, by item and then by source, b * s of them.
+    """
+    if sources.ndim != 5 or T_sources_target.shape != (*sources.shape[:2], 4, 4):
+        raise InputError(
+            f"sources must be [b, s, c, h, w] and T_sources_target [b, s, 4, 4], "
+            f"got {list(sources.shape)} and {list(T_sources_target.shape)}",
+            hint="one source a target? inverse_warp takes it without the axis s",
+        )
+    if depth_sources is not None and (depth_sources.ndim != 5 or depth_sources.shape[:2] != sources.shape[:2]):
+        raise InputError(f"depth_sources must be [b, s, 1, h, w] like the sources, got {list(depth_sources.shape)}")
+    expect_map("depth_target", depth_target, channels=1)
+    b, s = sources.shape[:2]
+    if len(depth_target) != b:
+        raise InputError(f"sources and depth_target must have one batch size, got {b} and {len(depth_target)}")
+    if len(camera_target.K) != 1:
+        camera_target = Camera(camera_target.K.repeat_interleave(s, dim=0), *camera_target.size)
+    warped = inverse_warp(
+        sources.flatten(0, 1),
+        depth_target.repeat_interleave(s, dim=0),
         camera_target,
-        T_source_target,
-        camera_source=camera_source,
-        depth_source=depth_source,
+        T_sources_target.flatten(0, 1),
+        camera_source=camera_sources,
+        depth_source=None if depth_sources is None else depth_sources.flatten(0, 1),
         tolerance=tolerance,
     )
-    return Warped(sample(source, where), where.visible)
+    return WarpedSources(warped.image.unflatten(0, (b, s)), warped.visible.unflatten(0, (b, s)))
 
 
 def inverse_warp_labels(
@@ -207,12 +254,3 @@ def identity_warp(source: Float[Tensor, "b c h w"], visible: Bool[Tensor, "b h w
             f"got {visible.dtype} {list(visible.shape)}"
         )
     return Warped(source, visible)
-
-
-def _nearest(values: Shaped[Tensor, "b c hs ws"], pixels: Float[Tensor, "b 2 h w"]) -> Shaped[Tensor, "b c h w"]:
-    """Values of any dtype at the pixel nearest to each position, at the border for positions outside."""
-    b, c, height, width = values.shape
-    x = pixels[:, 0].detach().round().clamp(0, width - 1).long()
-    y = pixels[:, 1].detach().round().clamp(0, height - 1).long()
-    index = (y * width + x).reshape(b, 1, -1).expand(b, c, -1)
-    return values.flatten(2).gather(2, index).reshape(b, c, *pixels.shape[-2:])

@@ -1,5 +1,6 @@
 """Bad input to the geometry is refused, with what was expected, what came and the usual cause."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from stc_lab.geometry import (
     identity_warp,
     inverse_warp,
     inverse_warp_labels,
+    inverse_warp_sources,
     rigid_flow,
     ruder_visible,
     sample,
@@ -77,9 +79,29 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "depth without channel": (lambda: inverse_warp(SOURCE, DEPTH[:, 0], CAMERA, POSE), r"depth_target\[:, None\]"),
     "image without batch": (lambda: inverse_warp(SOURCE[0], DEPTH, CAMERA, POSE), r"got \[3, 6, 8\].*source\[None\]"),
     "8-bit image": (lambda: inverse_warp(SOURCE.byte(), DEPTH, CAMERA, POSE), r"float32 or float64, got torch\.uint8"),
-    "half precision": (
-        lambda: inverse_warp(SOURCE.half(), DEPTH, CAMERA, POSE),
-        r"float32 or float64, got torch\.float16",
+    "whole numbers": (
+        lambda: inverse_warp((SOURCE * 255).byte(), DEPTH, CAMERA, POSE),
+        r"source must be float16, bfloat16, float32 or float64, got torch\.uint8.*/ 255",
+    ),
+    "half precision beside float64": (
+        lambda: inverse_warp(SOURCE.half(), DEPTH.double(), CAMERA.to(dtype=torch.float64), POSE.double()),
+        r"source and depth_target.*one dtype, got torch\.float16 and torch\.float64",
+    ),
+    "depth of a net that diverged": (
+        lambda: inverse_warp(SOURCE, changed(DEPTH, (0, 0, 2, 3), math.nan).requires_grad_(), CAMERA, POSE),
+        r"depth_target must be finite: asks for a gradient, but 1 of its 96 values.*diverged",
+    ),
+    "depth without a finite value": (
+        lambda: inverse_warp(SOURCE, DEPTH * math.inf, CAMERA, POSE),
+        r"depth_target must be finite: 96 of its 96 values",
+    ),
+    "sources without their axis": (
+        lambda: inverse_warp_sources(SOURCE, DEPTH, CAMERA, POSE),
+        r"sources must be \[b, s, c, h, w\].*got \[2, 3, 6, 8\] and \[2, 4, 4\]",
+    ),
+    "poses of fewer sources": (
+        lambda: inverse_warp_sources(SOURCE[:, None].repeat(1, 2, 1, 1, 1), DEPTH, CAMERA, POSE[:, None]),
+        r"T_sources_target \[b, s, 4, 4\], got \[2, 2, 3, 6, 8\] and \[2, 1, 4, 4\]",
     ),
     "mixed dtypes": (lambda: inverse_warp(SOURCE, DEPTH.double(), CAMERA, POSE), r"source and depth_target.*one dtype"),
     "pose in another dtype": (
@@ -106,10 +128,6 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         r"visible must be bool \[2, 6, 8\]",
     ),
     "mask of floats": (lambda: identity_warp(SOURCE, DEPTH[:, 0]), r"visible must be bool"),
-    "unknown splat mode": (
-        lambda: forward_splat(SOURCE, DEPTH, CAMERA, POSE, mode="softmax"),  # type: ignore[arg-type]
-        r"'zbuffer', 'average' or 'sum', got 'softmax'",
-    ),
     "unknown preset": (
         lambda: dis_flow(SOURCE, SOURCE, preset="slow"),  # type: ignore[arg-type]
         r"ultrafast, fast, medium, got 'slow'",
