@@ -213,8 +213,8 @@ def _settled(values: Float[Tensor, "b c n"], landings: Landings, weight: Float[T
     visible = total.detach() >= LEAST_SHARE
     if mode != "sum":
         scale = torch.where(visible, total.clamp(min=LEAST_SHARE).reciprocal(), torch.zeros_like(total))
-        image = image * scale[:, None]
-    return Warped(image.to(values.dtype).contiguous(), visible)
+        image *= scale[:, None]
+    return Warped(image.to(values.dtype), visible)
 
 
 def _expect_stack(name: str, value: Tensor, channels: int | None = None) -> int:

@@ -89,15 +89,18 @@ def throw(
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b h w"]]:
     """Weighted sum of what lands in each pixel, and the sum of the weights.
 
-    One corner after the other, as all products at once would need four times the memory of the values.
+    One corner of one item after the other: what is added to stays in the cache, and all products at once would need
+    four times the memory of the values.
     """
-    b, c, _ = values.shape
-    image = values.new_zeros(b, c, landings.bins)
-    for corner in range(4):
-        place = landings.place[:, corner, None].expand_as(values)
-        image.scatter_add_(2, place, values * weight[:, corner, None])
-    total = weight.new_zeros(b, landings.bins).scatter_add(1, landings.place.flatten(1), weight.flatten(1))
-    return landings.image(image), landings.image(total)
+    images = []
+    for value, place, share in zip(values, landings.place, weight, strict=True):
+        image = value.new_zeros(len(value), landings.bins)
+        for corner in range(4):
+            image.scatter_add_(1, place[corner].expand_as(value), value * share[corner])
+        images.append(landings.image(image))
+    total = weight.new_zeros(len(weight), landings.bins)
+    total = total.scatter_add(1, landings.place.flatten(1), weight.flatten(1))
+    return torch.stack(images), landings.image(total)
 
 
 def nearest_point(
