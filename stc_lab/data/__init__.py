@@ -5,11 +5,13 @@ from stc_lab.data.frames import Clip
 from stc_lab.data.load import available, load
 from stc_lab.data.resize import resize_clip, resize_image, resize_nearest
 from stc_lab.data.schema import SourceInfo, frame_features
+from stc_lab.data.stream import PairStream
 from stc_lab.data.supervision import supervised_rows
 from stc_lab.data.videos import Videos, array_videos
 
 __all__ = [
     "Clip",
+    "PairStream",
     "SourceInfo",
     "Videos",
     "array_videos",

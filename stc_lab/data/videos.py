@@ -109,9 +109,8 @@ class Videos:
 
     def in_memory(self) -> "Videos":
         """The same videos with every frame decoded now, once: for small ones that are read again and again."""
-        kept = [self.frames([row]) for row in range(len(self))]
         other = copy.copy(self)
-        other.read = lambda rows: _joined([kept[row] for row in rows])
+        other.read = _KeptReader([self.frames([row]) for row in range(len(self))])
         other._stored = self._sizes
         return other
 
@@ -231,6 +230,14 @@ class _ArrayReader:
             camera=None if K is None else Camera(K, *self.size),
             T_world_camera=read("pose", torch.float32),
         )
+
+
+@dataclass(frozen=True)
+class _KeptReader:
+    clips: list[Clip]  # of one frame each
+
+    def __call__(self, rows: list[int]) -> Clip:
+        return _joined([self.clips[row] for row in rows])
 
 
 def _joined(clips: Sequence[Clip]) -> Clip:
