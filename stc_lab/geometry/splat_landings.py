@@ -50,7 +50,7 @@ def land(pixels: Float[Tensor, "b 2 n"], real: Bool[Tensor, "b n"], height: int,
             lands = real & (column >= 0) & (column < width) & (row >= 0) & (row < height)
             share = share_x * share_y
             shares.append(torch.where(lands, share, torch.zeros_like(share)))
-            places.append(torch.where(lands, (row * width + column).long(), beside))
+            places.append(torch.where(lands, row.long() * width + column.long(), beside))
     return Landings(torch.stack(places, dim=1), torch.stack(shares, dim=1), height, width)
 
 
@@ -111,7 +111,8 @@ def nearest_point(
     x, y = pixels.detach().round().unbind(dim=1)
     lands = real & (x >= 0) & (x < width) & (y >= 0) & (y < height)
     number = torch.arange(n, device=z.device).expand_as(z)
-    place = torch.where(lands, y.clamp(0, height - 1) * width + x.clamp(0, width - 1), height * width).long()
+    row, column = y.clamp(0, height - 1).long(), x.clamp(0, width - 1).long()
+    place = torch.where(lands, row * width + column, height * width)
     least = z.new_full((len(z), height * width + 1), torch.inf)
     least = least.scatter_reduce(1, place, z.detach(), reduce="amin")
     wins = lands & (z.detach() == least.gather(1, place))

@@ -22,6 +22,7 @@ from stc_lab.geometry import (
     warp_by_flow,
 )
 from stc_lab.geometry.splat import FlowMode, Mode
+from stc_lab.geometry.splat_landings import land
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 FLOW_MODES: tuple[FlowMode, ...] = get_args(FlowMode)
@@ -268,3 +269,11 @@ def test_a_point_that_the_inverse_warp_sees_is_thrown_where_it_looks() -> None:
         rows, columns = torch.meshgrid(torch.arange(9.0), torch.arange(12.0), indexing="ij")
         centre = torch.stack([(image * columns).sum(), (image * rows).sum()])
         torch.testing.assert_close(centre, where.pixels[0, :, y, x], atol=1e-11, rtol=0)
+
+
+def test_a_large_image_numbers_its_pixels_exactly() -> None:
+    """Past 2^24 pixels, float32 no longer tells neighbours apart."""
+    height, width = 5000, 5000
+    pixels = torch.tensor([[[4321.0, 4322.0], [4000.0, 4000.0]]])
+    place = land(pixels, torch.ones(1, 2, dtype=torch.bool), height, width).place[0, 0]
+    assert place.tolist() == [4000 * width + 4321, 4000 * width + 4322]
