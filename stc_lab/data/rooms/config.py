@@ -5,9 +5,11 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from stc_lab.data.rooms import tracking
 from stc_lab.data.rooms.build import EXCEPTIONS, GLOSS, MICRO_CONTRAST
 from stc_lab.data.rooms.paths import PATHS
 from stc_lab.data.rooms.sensor import AUTO_EXPOSURE, Sensor
+from stc_lab.data.rooms.staging import MOST_MOVERS
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 
@@ -17,9 +19,10 @@ FIRST_SEED = {"train": 0, "val": 1_000_059, "test": 2_000_127}
 SPLITS = tuple(FIRST_SEED)
 MOST_SCENES = 900_000
 FRAME_RATE = 10.0  # Hz
-_FIELD_OF_VIEW = {"dolly": 50.0, "handheld": 72.0}  # degrees
-_MEMORY = {"dolly": 0.0, "handheld": 0.9}  # a dolly's exposure jumps from frame to frame, a hand-held camera's drifts
-_SOURCES = ("data/rooms", "geometry/camera.py", "geometry/pose.py")  # the code that determines the frames
+_FIELD_OF_VIEW = {"dolly": 50.0, "handheld": 72.0, "tracking": tracking.FIELD_OF_VIEW}  # degrees
+_MEMORY = {"dolly": 0.0, "handheld": 0.9, "tracking": 0.9}  # a dolly's exposure jumps, a walker's drifts
+_CLUTTER = {"dolly": 0, "handheld": 0, "tracking": 5}
+_SOURCES = ("data/rooms", "geometry/camera.py", "geometry/pose.py", "geometry/path.py")  # what determines the frames
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class RoomsConfig:
     frames: int = 24  # of each scene, at 10 Hz
     height: int = 64
     width: int = 96
-    motion: str = "dolly"  # "dolly" swings between near and far; "handheld" walks and looks around
-    fov: float | None = None  # degrees, horizontal; None: 50 for dolly, 72 for handheld
+    motion: str = "dolly"  # dolly swings between near and far; handheld walks and looks around; tracking passes by
+    fov: float | None = None  # degrees, horizontal; None: 50 for dolly, 72 for handheld and tracking
+    clutter: int | None = None  # pieces in the middle of the room, where there is space; None: 0, for tracking 5
+    moving_objects: int = 0  # things that move by themselves, in view where they can be
     exceptions: float = EXCEPTIONS  # share of furniture in a colour that is not typical of its class
     micro_contrast: float = MICRO_CONTRAST  # of the texture that tells classes apart near by
     gloss: float = GLOSS  # strength of highlights, which move with the camera
@@ -47,7 +52,9 @@ class RoomsConfig:
     contrast: float | None = None
     shading: float | None = None
     blur: float | None = None
-    memory: float | None = None  # None: 0 for dolly, 0.9 for handheld
+    memory: float | None = None  # None: 0 for dolly, 0.9 for handheld and tracking
+    motion_blur: float = 0.0  # share of the frame interval that the shutter is open for, about the frame's own time
+    motion_blur_samples: int = 7  # odd: moments that the exposure is the mean of; each costs a rendering
 
     def __post_init__(self) -> None:
         if self.motion not in PATHS:
@@ -63,13 +70,24 @@ class RoomsConfig:
             ("supersample", 1, 8),
             ("auto_exposure", 0, 1),
             ("dial", 0, 10),
+            ("clutter", 0, 20),
+            ("moving_objects", 0, MOST_MOVERS),
+            ("motion_blur", 0, 1),
+            ("motion_blur_samples", 3, 63),
         ):
             value = getattr(self, name)
-            whole = {field.name: field.type for field in fields(self)}[name] is int
+            if value is None and name == "clutter":
+                continue
+            whole = {field.name: field.type for field in fields(self)}[name] in (int, int | None)
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 raise InputError(f"{name} must be {'a whole number' if whole else 'a number'}, got {value!r}")
             if not low <= value <= high:
                 raise InputError(f"{name} must be between {low} and {high}, got {value}")
+        if self.motion_blur_samples % 2 == 0:
+            raise InputError(
+                f"motion_blur_samples must be odd, got {self.motion_blur_samples}",
+                hint="one of them is the frame's own time, with as many before as after it",
+            )
         self.camera()
         self.sensor()
 
@@ -82,6 +100,10 @@ class RoomsConfig:
     def camera(self) -> Camera:
         fov = _FIELD_OF_VIEW[self.motion] if self.fov is None else self.fov
         return Camera.from_fov(self.height, self.width, fov)
+
+    def pieces(self) -> int:
+        """How many pieces to stand in the middle of the room."""
+        return _CLUTTER[self.motion] if self.clutter is None else self.clutter
 
     def sensor(self) -> Sensor:
         """The sensor at `dial`, with the knobs that are set in their own right."""
@@ -104,4 +126,5 @@ PRESETS: dict[str, RoomsConfig] = {
     "tiny": RoomsConfig(train_scenes=3, val_scenes=2, test_scenes=2, frames=10, height=32, width=48),
     "quick": RoomsConfig(),
     "full": RoomsConfig(train_scenes=200, val_scenes=24, test_scenes=30),
+    "hd": RoomsConfig(height=240, width=320),
 }

@@ -6,9 +6,10 @@ import math
 import numpy as np
 
 from stc_lab.data.rooms.classes import Label
-from stc_lab.data.rooms.furniture import PIECES, Place, Workshop, bin_, chair, radiator, trinket
+from stc_lab.data.rooms.furniture import PIECES, Place, Workshop, bin_, chair, radiator
 from stc_lab.data.rooms.materials import Material, Swatches, grey, shaded
-from stc_lab.data.rooms.primitives import Shape, Texture
+from stc_lab.data.rooms.middle import table
+from stc_lab.data.rooms.primitives import Texture
 
 # What each kind of room holds, most wanted first, with the probability of each place in the list.
 KINDS = {
@@ -192,7 +193,7 @@ class Room:
             shop.box(Place(x, y, rng.uniform(-0.2, 0.2)), (0, 0, 0.005), half, Label.RUG, cloth)
         if s.chance(TABLE_SHARE[self.kind]) and spot is not None:
             yaw = rng.uniform(-0.3, 0.3) + float(rng.choice([0.0, math.pi / 2]))
-            self.table(Place(x, y, yaw), low=self.kind == "living room")
+            table(self.shop, Place(x, y, yaw), low=self.kind == "living room")
         elif s.chance(0.4) and spot is not None:
             chair(shop, Place(x, y, rng.uniform(0, 2 * math.pi)))
         if s.chance(0.3):
@@ -209,26 +210,3 @@ class Room:
             if all(part.distance(x, y) > radius for part in self.shop.parts if part.label != Label.RUG):
                 return x, y
         return None
-
-    def table(self, place: Place, *, low: bool) -> None:
-        """A round or rectangular table; a high one has chairs around it."""
-        rng, s, shop = self.rng, self.swatches, self.shop
-        top = 0.42 if low else 0.74
-        half, depth = rng.uniform(0.4, 0.75), rng.uniform(0.3, 0.45)
-        wood = s.timber((0.5, 0.8), warmth=1.2)
-        if s.chance(0.25):
-            half = depth + 0.1
-            shop.add(place, Shape.CYLINDER, (0, 0, top), (half, half, 0.025), Label.TABLE, wood)
-            shop.add(place, Shape.CYLINDER, (0, 0, top / 2), (0.05, 0.05, top / 2), Label.TABLE, wood)
-        else:
-            shop.box(place, (0, 0, top), (half, depth, 0.025), Label.TABLE, wood)
-            shop.legs(place, half - 0.05, depth - 0.05, top, 0.03, Label.TABLE, wood)
-        for _ in range(int(rng.integers(4))):
-            trinket(shop, place, rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), top + 0.025)
-        if low:
-            return
-        for side, turn in ((-1, 0.0), (1, math.pi)):
-            for along in (-0.4, 0.4) if half > 0.55 else (0.0,):
-                if s.chance(0.8):
-                    seat = place.moved(along * half, side * (depth + 0.15), turn + rng.uniform(-0.25, 0.25))
-                    chair(shop, seat)

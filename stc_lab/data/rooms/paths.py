@@ -1,4 +1,6 @@
-"""Camera paths through a room: `dolly` swings between close-ups and wide views, `handheld` walks and looks around.
+"""Camera paths through a room, by family: `dolly` and `handheld` here, `tracking` in a module of its own.
+
+`dolly` swings between close-ups and wide views, `handheld` walks and looks around, `tracking` passes things by.
 
 A camera is never inside a piece of furniture or outside the room: paths that lead there are drawn again.
 """
@@ -14,6 +16,9 @@ from torch import Tensor
 
 from stc_lab.data.rooms.classes import Label
 from stc_lab.data.rooms.primitives import Scene
+from stc_lab.data.rooms.space import Space
+from stc_lab.data.rooms.tracking import tracking_path
+from stc_lab.data.rooms.trajectory import direction, looking, sway, wave
 from stc_lab.errors import InputError
 
 _CLEARANCE = 0.15  # m between the camera and any furniture
@@ -36,49 +41,24 @@ def handheld_path(scene: Scene, frames: int, rng: np.random.Generator) -> Float[
 PATHS: dict[str, Callable[[Scene, int, np.random.Generator], Float[Tensor, "t 4 4"]]] = {
     "dolly": dolly_path,
     "handheld": handheld_path,
+    "tracking": tracking_path,
 }
 
 
 def _clear_path(
-    scene: Scene, frames: int, rng: np.random.Generator, draw: Callable[["_Room", int, np.random.Generator], Path]
+    scene: Scene, frames: int, rng: np.random.Generator, draw: Callable[[Space, int, np.random.Generator], Path]
 ) -> Float[Tensor, "t 4 4"]:
     if frames < 1:
         raise InputError(f"frames must be at least 1, got {frames}")
-    room = _Room(scene)
+    room = Space(scene)
     for _ in range(_TRIES):
         position, target, roll = draw(room, frames, rng)
-        if room.free(position) and (np.linalg.norm(target - position, axis=1) > 0.35).all():
-            return torch.from_numpy(_poses(position, target, roll)).to(torch.float32)
+        if room.free(position, _CLEARANCE) and (np.linalg.norm(target - position, axis=1) > 0.35).all():
+            return torch.from_numpy(looking(position, target, roll)).to(torch.float32)
     raise InputError(f"no camera path of {frames} frames without a collision in room {scene.seed} in {_TRIES} tries")
 
 
-class _Room:
-    """The scene as NumPy arrays, for the few points of a path."""
-
-    def __init__(self, scene: Scene) -> None:
-        solids = scene.primitives
-        self.size = scene.room.cpu().double().numpy()
-        self.centre, self.half, self.yaw = (
-            part.cpu().double().numpy() for part in (solids.centre, solids.half, solids.yaw)
-        )
-        self.label = scene.materials.label[: len(solids)].cpu().numpy()
-
-    def free(self, position: np.ndarray) -> bool:
-        """Whether all positions are clear of the furniture."""
-        offset = position[:, None] - self.centre
-        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
-        x = cosine * offset[..., 0] + sine * offset[..., 1]
-        y = cosine * offset[..., 1] - sine * offset[..., 0]
-        own = np.abs(np.stack([x, y, offset[..., 2]], axis=-1))
-        return not (own < self.half + _CLEARANCE).all(axis=-1).any()
-
-
-def _wave(rng: np.random.Generator, time: np.ndarray, amplitude: float, period: float) -> np.ndarray:
-    """A sine of random phase; `period` in the unit of `time`."""
-    return amplitude * np.sin(2 * np.pi * (time / period + rng.random()))
-
-
-def _swing(room: _Room, frames: int, rng: np.random.Generator) -> Path:
+def _swing(room: Space, frames: int, rng: np.random.Generator) -> Path:
     """Look at a piece of a class drawn uniformly over those present; half way turn to a piece near by."""
     time = np.arange(frames)
     length, width, height = room.size
@@ -91,37 +71,29 @@ def _swing(room: _Room, frames: int, rng: np.random.Generator) -> Path:
     target = np.outer(1 - turned, room.centre[first]) + np.outer(turned, room.centre[second])
 
     near, far = math.log(rng.uniform(0.5, 0.8)), math.log(rng.uniform(2.2, 3.2))
-    distance = np.exp((near + far) / 2 + _wave(rng, time, (far - near) / 2, rng.uniform(9, 15)))
+    distance = np.exp((near + far) / 2 + wave(rng, time, (far - near) / 2, rng.uniform(9, 15)))
     towards_middle = [
         math.atan2(width / 2 - room.centre[i][1], length / 2 - room.centre[i][0]) for i in (first, second)
     ]
     turn = (towards_middle[1] - towards_middle[0] + np.pi) % (2 * np.pi) - np.pi
     azimuth = towards_middle[0] + turn * turned
-    azimuth += _wave(rng, time, rng.uniform(0.3, 0.8), rng.uniform(12, 24)) + _wave(rng, time, 0.1, 5)
-    elevation = np.radians(rng.uniform(8, 30)) + _wave(rng, time, 0.2, rng.uniform(8, 16))
+    azimuth += wave(rng, time, rng.uniform(0.3, 0.8), rng.uniform(12, 24)) + wave(rng, time, 0.1, 5)
+    elevation = np.radians(rng.uniform(8, 30)) + wave(rng, time, 0.2, rng.uniform(8, 16))
     elevation = np.clip(elevation, -0.1, 0.9)
-    direction = np.stack(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1
-    )
-    position = target + distance[:, None] * direction
+    position = target + distance[:, None] * direction(azimuth, elevation)
     position = np.clip(position, [0.25, 0.25, 0.3], [length - 0.25, width - 0.25, height - 0.25])
-    jitter = [_wave(rng, time, amplitude, rng.uniform(6, 12)) for amplitude in (0.22, 0.22, 0.15)]
+    jitter = [wave(rng, time, amplitude, rng.uniform(6, 12)) for amplitude in (0.22, 0.22, 0.15)]
     aim = target + np.stack(jitter, axis=1) * distance[:, None]
-    return position, aim, _wave(rng, time, 0.06, rng.uniform(8, 16)) + 0.02 * rng.standard_normal(frames)
+    return position, aim, wave(rng, time, 0.06, rng.uniform(8, 16)) + 0.02 * rng.standard_normal(frames)
 
 
-def _of_any_class(room: _Room, solids: np.ndarray, rng: np.random.Generator) -> int:
+def _of_any_class(room: Space, solids: np.ndarray, rng: np.random.Generator) -> int:
     """One of the solids: first its class is drawn, uniformly over those there are."""
     label = rng.choice(np.unique(room.label[solids]))
     return int(rng.choice(solids[room.label[solids] == label]))
 
 
-def _sway(rng: np.random.Generator, time: np.ndarray, amplitude: float, frequency: float) -> np.ndarray:
-    """Three harmonics of falling strength."""
-    return np.sum([_wave(rng, time, amplitude / k, 1 / (k * frequency)) for k in (1, 2, 3)], axis=0)
-
-
-def _walk(room: _Room, frames: int, rng: np.random.Generator) -> Path:
+def _walk(room: Space, frames: int, rng: np.random.Generator) -> Path:
     """A smooth line through way points, eyes somewhat down, with the sway of steps and hands."""
     time = np.arange(frames) / _STRETCH
     points = 4 + 3 * int(time[-1])
@@ -130,28 +102,9 @@ def _walk(room: _Room, frames: int, rng: np.random.Generator) -> Path:
     spline = CubicSpline(np.arange(points) / 3, rng.uniform(low, high, (points, 2)))
     floor = np.clip(spline(time), 1.0, room.size[:2] - 1.0)
     turn = rng.choice([-1.0, 1.0]) * rng.uniform(1.2, 2.6)
-    yaw = rng.uniform(0, 2 * np.pi) + turn * time + _sway(rng, time, 0.18, 1.0) + _sway(rng, time, 0.012, 6.0)
-    pitch = rng.uniform(-0.46, -0.14) + _sway(rng, time, 0.09, 1.2) + _sway(rng, time, 0.008, 7.0)
-    roll = _sway(rng, time, 0.03, 1.0) + _sway(rng, time, 0.006, 6.0)
-    up = rng.uniform(1.2, 1.65) + _sway(rng, time, 0.06, 1.5)
+    yaw = rng.uniform(0, 2 * np.pi) + turn * time + sway(rng, time, 0.18, 1.0) + sway(rng, time, 0.012, 6.0)
+    pitch = rng.uniform(-0.46, -0.14) + sway(rng, time, 0.09, 1.2) + sway(rng, time, 0.008, 7.0)
+    roll = sway(rng, time, 0.03, 1.0) + sway(rng, time, 0.006, 6.0)
+    up = rng.uniform(1.2, 1.65) + sway(rng, time, 0.06, 1.5)
     position = np.concatenate([floor, up[:, None]], axis=1)
-    direction = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], axis=1)
-    return position, position + direction, roll
-
-
-def _poses(position: np.ndarray, target: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """T_world_camera that looks from `position` at `target`, with the horizon turned by `roll`."""
-    forward = target - position
-    forward = forward / np.linalg.norm(forward, axis=1, keepdims=True)
-    forward[:, 2] = np.clip(forward[:, 2], -0.97, 0.9)  # straight up or down has no horizon
-    forward /= np.linalg.norm(forward, axis=1, keepdims=True)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    down = np.cross(forward, right)
-    cosine, sine = np.cos(roll)[:, None], np.sin(roll)[:, None]
-    poses = np.tile(np.eye(4), (len(position), 1, 1))
-    poses[:, :3, 0] = cosine * right + sine * down
-    poses[:, :3, 1] = cosine * down - sine * right
-    poses[:, :3, 2] = forward
-    poses[:, :3, 3] = position
-    return poses
+    return position, position + direction(yaw, pitch), roll

@@ -1,12 +1,14 @@
 """What a room is made of: boxes, vertical cylinders and ellipsoids, their materials, and one light."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+from stc_lab.data.rooms.movers import Movers
 
 FACES = 6  # of the room itself: walls x = 0, x = length, y = 0, y = width, then floor and ceiling
 
@@ -71,6 +73,30 @@ class Scene:
     ambient: Float[Tensor, "3"]
     micro_contrast: float  # of the class-typical micro texture
     gloss: float  # strength of all highlights
+    movers: Movers | None = None  # things that move; their primitives stand where they are at time 0
+
+    def at(self, time: float) -> "Scene":
+        """The room at a moment (frames since the first one; fractions allowed), its moving things where they are then.
+
+        Surfaces keep their indices. A room in which nothing moves is the same at all times.
+        """
+        if self.movers is None or time == 0:
+            return self
+        solids, of = self.primitives, self.movers.of
+        moving = (of >= 0).nonzero()[:, 0]
+        since_start = self.movers.T_later_sooner(0.0, time)[of[moving]]
+        centre, yaw = solids.centre.clone(), solids.yaw.clone()
+        turned = since_start[:, :3, :3] @ centre[moving].to(since_start)[:, :, None]
+        centre[moving] = (turned[:, :, 0] + since_start[:, :3, 3]).to(centre)
+        yaw[moving] += torch.atan2(since_start[:, 1, 0], since_start[:, 0, 0]).to(yaw)
+        return replace(self, primitives=replace(solids, centre=centre, yaw=yaw))
+
+    def mover_of(self, surface: Int64[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
+        """Which moving thing each surface belongs to, from 1; 0 for what stands still."""
+        if self.movers is None:
+            return torch.zeros_like(surface)
+        of = torch.cat([self.movers.of, self.movers.of.new_full((FACES,), -1)])
+        return of[surface] + 1
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Scene":
         """The scene on another device or in another floating-point type; ids stay integers."""
@@ -78,13 +104,13 @@ class Scene:
 
 
 def _moved(struct: _Struct, device: torch.device | str | None, dtype: torch.dtype | None) -> _Struct:
-    """A copy of a dataclass with every tensor in it moved, and nested Primitives and Materials too."""
+    """A copy of a dataclass with every tensor in it moved, and in nested structures too."""
     values = {}
     for field in fields(struct):  # type: ignore[arg-type]
         value = getattr(struct, field.name)
         if isinstance(value, Tensor):
             value = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-        elif isinstance(value, Primitives | Materials):
+        elif isinstance(value, Primitives | Materials | Movers):
             value = _moved(value, device, dtype)
         values[field.name] = value
     return type(struct)(**values)

@@ -16,6 +16,7 @@ from stc_lab.data.rooms.primitives import Primitives, Scene, Shape
 _TINY = 1e-9  # stands in for a direction component of zero, whose reciprocal would make NaN
 _FIRST = 1e-3  # nearest t that counts as a hit
 _PACKETS_AT_ONCE = 256  # keeps the intermediate tensors in the processor's cache
+_PACKETS_AT_ONCE_ELSEWHERE = 8192  # another device than the CPU wants much to do at once
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ def nearest(
 
     A primitive that encloses the origin is not seen.
     """
+    step = _PACKETS_AT_ONCE if direction.device.type == "cpu" else _PACKETS_AT_ONCE_ELSEWHERE
     parts = [
-        _nearest(primitives, origin[i : i + _PACKETS_AT_ONCE], direction[:, i : i + _PACKETS_AT_ONCE])
-        for i in range(0, len(origin), _PACKETS_AT_ONCE)
+        _nearest(primitives, origin[i : i + step], direction[:, i : i + step]) for i in range(0, len(origin), step)
     ]
     return torch.cat([t for t, _ in parts]), torch.cat([index for _, index in parts])
 

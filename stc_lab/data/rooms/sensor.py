@@ -64,20 +64,35 @@ class Sensor:
 
         The draws do not depend on the knobs: turning one leaves what the others do as it was.
         """
-        frames, _, height, width = images.shape
+        return self.record(images, self.draw(len(images), generator), generator)
+
+    def draw(self, frames: int, generator: torch.Generator) -> "Faults":
+        """The faults of all frames of a video but the noise: a few numbers for each frame."""
 
         def drifting(channels: int) -> Tensor:
-            return _remembered(_normal((frames, channels, 1, 1), generator, images), self.memory)
+            return _remembered(_normal((frames, channels, 1, 1), generator), self.memory)
 
-        blurred, length, angle = torch.rand(3, frames, generator=generator, device=generator.device).tolist()
-        gain, balance, contrast, slope = drifting(1), drifting(3), drifting(1), drifting(2)
-        noise = _normal(tuple(images.shape), generator, images)
+        line = torch.rand(3, frames, generator=generator, device=generator.device)
+        return Faults(line, gain=drifting(1), balance=drifting(3), contrast=drifting(1), slope=drifting(2))
+
+    def record(
+        self, images: Float[Tensor, "t 3 h w"], faults: "Faults", noise: torch.Generator
+    ) -> Float[Tensor, "t 3 h w"]:
+        """Pictures of these frames with their faults; `noise` goes on from the frames before.
+
+        A video recorded in pieces is that recorded at once if each piece but the last has a multiple of 16 frames.
+        """
+        height, width = images.shape[-2:]
+        gain, balance, contrast, slope = (
+            value.to(images) for value in (faults.gain, faults.balance, faults.contrast, faults.slope)
+        )
+        grain = _normal(tuple(images.shape), noise)
         x = images
         if self.blur > 0:
             kernels = torch.stack(
                 [
                     _line_kernel(3 + 6 * share if chance < self.blur else 0.0, math.pi * turn)
-                    for chance, share, turn in zip(blurred, length, angle, strict=True)
+                    for chance, share, turn in zip(*faults.line.tolist(), strict=True)
                 ]
             )
             x = _filtered(x, kernels.to(images))
@@ -92,12 +107,30 @@ class Sensor:
         if self.contrast > 0:
             x = (x - _MIDDLE) * (self.contrast * contrast).exp() + _MIDDLE
         if self.noise > 0:
-            x = x + self.noise * noise
+            x = x + self.noise * grain.to(images)
         return x.clamp(0, 1)
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    return torch.randn(shape, generator=generator, device=generator.device).to(device=like.device, dtype=like.dtype)
+@dataclass(frozen=True)
+class Faults:
+    """What a sensor does to each frame of a video, in units of its knobs; noise is drawn when the frame is recorded."""
+
+    line: Float[Tensor, "3 t"]  # in [0, 1): the chance to be blurred along a line, the line's length and its angle
+    gain: Float[Tensor, "t 1 1 1"]
+    balance: Float[Tensor, "t 3 1 1"]
+    contrast: Float[Tensor, "t 1 1 1"]
+    slope: Float[Tensor, "t 2 1 1"]  # down and across
+
+    def part(self, start: int, stop: int) -> "Faults":
+        """Those of the frames start, ... before stop."""
+        chosen = slice(start, stop)
+        return Faults(
+            self.line[:, chosen], self.gain[chosen], self.balance[chosen], self.contrast[chosen], self.slope[chosen]
+        )
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)
 
 
 def _remembered(draws: Tensor, memory: float) -> Tensor:

@@ -75,8 +75,8 @@ def test_a_digest_follows_every_setting_but_the_number_of_scenes() -> None:
     for field in fields(RoomsConfig):
         if not field.name.endswith("_scenes"):
             value = getattr(MINI, field.name)
-            other = {"motion": "handheld", "fov": 60.0, "shadows": False}.get(field.name)
-            changed = other if other is not None else (value or 0) + (1 if field.type is int else 0.1)
+            other = {"motion": "handheld", "fov": 60.0, "shadows": False, "clutter": 2, "motion_blur_samples": 9}
+            changed = other.get(field.name, (value or 0) + (1 if field.type is int else 0.1))
             assert replace(MINI, **{field.name: changed}).digest() != MINI.digest(), field.name
 
 
