@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stc_lab.errors import InputError
+from stc_lab.geometry.precision import product, working_dtype
 
 MIN_DEPTH = 1e-3  # m: nearer points count as behind the camera, so that x / z stays finite
 
@@ -160,7 +161,7 @@ class Camera:
     def _mapped(self, sx: float, sy: float, ox: float, oy: float, height: int, width: int) -> "Camera":
         """The camera after the pixel map x -> sx x + ox, y -> sy y + oy."""
         pixel_map = self.K.new_tensor([[sx, 0.0, ox], [0.0, sy, oy], [0.0, 0.0, 1.0]])
-        return Camera(pixel_map @ self.K, height, width)
+        return Camera(product(pixel_map, self.K), height, width)
 
     def resized(self, height: int, width: int) -> "Camera":
         """Camera of the image after an `align_corners=False` resize: f' = f s, c' = (c + 0.5) s - 0.5."""
@@ -212,7 +213,7 @@ class Camera:
 
     def backproject(self, depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Camera-frame points (m) of the pixels at this z-depth (m); half precision is lifted to float32."""
-        from stc_lab.geometry.checks import expect_camera, expect_map, working_dtype  # they know cameras in turn
+        from stc_lab.geometry.checks import expect_camera, expect_map  # they know cameras in turn
 
         expect_map("depth", depth, channels=1)
         expect_camera("depth", depth, "camera", self)
@@ -223,7 +224,7 @@ class Camera:
 
         Half precision is lifted to float32.
         """
-        from stc_lab.geometry.checks import expect_camera, expect_map, working_dtype  # they know cameras in turn
+        from stc_lab.geometry.checks import expect_camera, expect_map  # they know cameras in turn
 
         expect_map("points", points, channels=3)
         expect_camera("points", points, "camera", self, size=False)

@@ -9,14 +9,6 @@ from stc_lab.geometry.camera import Camera
 _SHORT = (torch.float16, torch.bfloat16)
 
 
-def working_dtype(*values: Tensor) -> torch.dtype:
-    """The dtype to compute in: float64 where the values have it, else float32.
-
-    Half precision cannot hold pixel coordinates (in float16 the step between two numbers at 600 px is half a pixel).
-    """
-    return torch.float64 if any(value.dtype == torch.float64 for value in values) else torch.float32
-
-
 def expect_map(name: str, value: Tensor, channels: int | None = None) -> None:
     """Raise unless `value` is a floating-point map [b, c, h, w] of at least one pixel."""
     c = "c" if channels is None else channels

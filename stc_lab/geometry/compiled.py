@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from stc_lab.geometry.camera import MIN_DEPTH
+from stc_lab.geometry.reproject import FARTHEST
+
 _WORTH_A_THREAD = 200_000  # values: about 0.3 ms of work; a thread takes 0.1 ms to start
 
 
@@ -46,11 +49,12 @@ class InverseWarp(torch.autograd.Function):
         image = source.new_empty(b, c, height, width)
         visible = torch.empty(b, height, width, dtype=torch.bool)
         other = depth.new_empty(b, 1, 0, 0) if depth_source is None else depth_source.detach().contiguous()
-        scalar = torch.empty(0, dtype=depth.dtype).numpy().dtype.type
-        inputs = _arrays(source, depth, motion, change, other[:, 0])
+        scalar = depth.numpy().dtype.type
+        inputs = _arrays(source, depth, motion, change)
         threads = _threads(image.numel())
         work = _work(b, height, threads)
-        _run(warp_rows, work, threads, *inputs, scalar(relative), scalar(absolute), *_arrays(image, visible))
+        tolerance = other[:, 0].numpy(), scalar(relative), scalar(absolute)
+        _run(warp_rows, work, threads, *inputs, _reach(depth), *tolerance, *_arrays(image, visible))
         ctx.mark_non_differentiable(visible)
         return image, visible
 
@@ -68,7 +72,7 @@ class InverseWarp(torch.autograd.Function):
         d_depth = torch.empty(len(work), *depth.shape[1:], dtype=depth.dtype)
         d_motion = torch.zeros(len(work), 3, 4, dtype=torch.float64)
         d_change = torch.zeros(len(work), 5, dtype=torch.float64)
-        inputs = _arrays(source, depth, motion, change, grad.contiguous())
+        inputs = *_arrays(source, depth, motion, change), _reach(depth), grad.contiguous().numpy()
         _run(warp_back, work, threads, *inputs, wanted, *_arrays(d_source, d_depth, d_motion, d_change))
         return (
             d_source if wanted[0] else None,
@@ -113,6 +117,11 @@ class Sample(torch.autograd.Function):
         inputs = _arrays(source, pixels, grad.contiguous())
         _run(sample_back, work, threads, *inputs, wanted, *_arrays(d_source, d_pixels))
         return d_source if wanted[0] else None, _summed(d_pixels, b) if wanted[1] else None
+
+
+def _reach(depth: Tensor) -> tuple[np.floating, np.floating]:
+    scalar = depth.numpy().dtype.type
+    return scalar(MIN_DEPTH), scalar(FARTHEST)
 
 
 def _arrays(*values: Tensor) -> tuple[np.ndarray, ...]:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
-from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
+from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import inside, pixel_grid, reproject
 from stc_lab.geometry.warp import (
     DepthTolerance,

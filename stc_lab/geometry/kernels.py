@@ -6,17 +6,16 @@ pass finds the places again rather than keeping them. It scatters whole planes: 
 
 Shapes: source [b, c, hs, ws], depth [b, h, w], motion [b, 3, 4] and change [b, 5] (`reproject.PixelMotion`), all of one
 dtype, float32 or float64. `work` [jobs, 4] has a row for each job: the item of the batch, the range of its rows or
-channels, and the job's number. The functions below the first four see one item; a strip is rows [start, stop) of its
-target, and buffers hold a value for each of its pixels. Indices are unsigned, which spares the check for negative ones.
+channels, and the job's number. `reach` is (MIN_DEPTH, FARTHEST), given and not imported: the compiled code is kept on
+disk, and only an edit of this file renews it. The functions below the first four see one item; a strip is rows
+[start, stop) of its target, and buffers hold a value for each of its pixels. Indices are unsigned, which spares the
+check for negative ones.
 """
 
 from typing import no_type_check
 
 import numba
 import numpy as np
-
-from stc_lab.geometry.camera import MIN_DEPTH
-from stc_lab.geometry.reproject import FARTHEST
 
 _STRIP = 2048  # px: their places and weights fill less than the second-level cache
 
@@ -26,7 +25,7 @@ _compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"c
 
 @_compiled
 @no_type_check
-def warp_rows(work, source, depth, motion, change, depth_source, relative, absolute, image, visible):
+def warp_rows(work, source, depth, motion, change, reach, depth_source, relative, absolute, image, visible):
     """Fill rows [start, stop) of items of `image` and `visible`; an empty `depth_source` tests no occlusion."""
     width, (hs, ws) = depth.shape[2], source.shape[2:]
     step = max(1, _STRIP // width)
@@ -39,7 +38,7 @@ def warp_rows(work, source, depth, motion, change, depth_source, relative, absol
             u, v, z, ax, ay = values[0, :n], values[1, :n], values[2, :n], values[3, :n], values[4, :n]
             place, right, below, real = indices[0, :n], indices[1, :n], indices[2, :n], reals[:n]
             seen = visible[item].reshape(-1)[start * width : stop * width]
-            _locate(start, stop, depth[item], motion[item], change[item], u, v, z, real)
+            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, real)
             _see(u, v, z, real, hs, ws, depth_source[item], relative, absolute, seen)
             whole = _weigh(u, v, hs, ws, True, place, right, below, ax, ay)
             _sample(source[item], place, right, below, ax, ay, whole, image[item], start * width)
@@ -47,7 +46,7 @@ def warp_rows(work, source, depth, motion, change, depth_source, relative, absol
 
 @_compiled
 @no_type_check
-def warp_back(work, source, depth, motion, change, grad, wanted, d_source, d_depth, d_motion, d_change):
+def warp_back(work, source, depth, motion, change, reach, grad, wanted, d_source, d_depth, d_motion, d_change):
     """Gradients of `warp_rows` from channels [start, stop) of items; `wanted`: of the source, of its geometry.
 
     The geometry's gradients have an entry for each job. All but `d_depth` must come zeroed.
@@ -63,7 +62,7 @@ def warp_back(work, source, depth, motion, change, grad, wanted, d_source, d_dep
             u, v, z, ax, ay = values[0, :n], values[1, :n], values[2, :n], values[3, :n], values[4, :n]
             du, dv = values[5, :n], values[6, :n]
             place, right, below, real = indices[0, :n], indices[1, :n], indices[2, :n], reals[:n]
-            _locate(start, stop, depth[item], motion[item], change[item], u, v, z, real)
+            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, real)
             _weigh(u, v, hs, ws, False, place, right, below, ax, ay)
             du[:], dv[:] = 0, 0
             first, into = start * width, d_source[item]
@@ -142,13 +141,13 @@ def _buffers(pixels, like):
 
 @_compiled
 @no_type_check
-def _locate(start, stop, depth, motion, change, u, v, z, real):
+def _locate(start, stop, depth, motion, change, reach, u, v, z, real):
     """Where the pixels of a strip lie in the source, (u, v), and their z there; `real` where that means anything.
 
     A pixel without a place, its depth unknown or the point behind the camera, is given its own position.
     """
     T, width = depth.dtype.type, depth.shape[1]
-    one, nearest, farthest = T(1), T(MIN_DEPTH), T(FARTHEST)
+    one, nearest, farthest = T(1), reach[0], reach[1]
     for y in range(start, stop):
         fy, row = T(y), (y - start) * width
         for x in range(width):

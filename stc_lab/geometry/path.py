@@ -7,6 +7,7 @@ from torch import Tensor
 from stc_lab.errors import InputError
 from stc_lab.geometry.checks import expect_alike
 from stc_lab.geometry.pose import check_pose, relative_pose, so3_exp, so3_log
+from stc_lab.geometry.precision import product
 
 
 def interpolate_poses(
@@ -31,7 +32,7 @@ def interpolate_poses(
     nearer_a = fraction < 0.5
     step = torch.where(nearer_a, fraction, fraction - 1)[:, None]
     start = torch.where(nearer_a[:, None, None], T_world_a, T_world_b)
-    R = start[:, :3, :3] @ so3_exp(step * so3_log(T_a_b[:, :3, :3]))
+    R = product(start[:, :3, :3], so3_exp(step * so3_log(T_a_b[:, :3, :3])))
     t = start[:, :3, 3] + step * (T_world_b[:, :3, 3] - T_world_a[:, :3, 3])
     return torch.cat([torch.cat([R, t[:, :, None]], dim=2), start[:, 3:]], dim=1)
 

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.geometry.checks import expect_alike, expect_map, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_map
+from stc_lab.geometry.precision import product, working_dtype
 
 _LIMIT = 0.01  # of R R^T - 1: text files of poses keep as few as three digits
 
@@ -30,7 +31,7 @@ def invert_pose(T_b_a: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
     """`T_a_b`, by the transpose of the rotation: exact where a matrix inverse only comes near."""
     check_pose(T_b_a, "T_b_a")
     R_inverse = T_b_a[:, :3, :3].transpose(1, 2)
-    return _rigid(R_inverse, -R_inverse @ T_b_a[:, :3, 3:])
+    return _rigid(R_inverse, product(-R_inverse, T_b_a[:, :3, 3:]))
 
 
 def compose_poses(T_c_b: Float[Tensor, "b 4 4"], T_b_a: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
@@ -40,7 +41,7 @@ def compose_poses(T_c_b: Float[Tensor, "b 4 4"], T_b_a: Float[Tensor, "b 4 4"]) 
     """
     _expect_pair("T_c_b", T_c_b, "T_b_a", T_b_a)
     R_c = T_c_b[:, :3, :3]
-    return _rigid(R_c @ T_b_a[:, :3, :3], R_c @ T_b_a[:, :3, 3:] + T_c_b[:, :3, 3:])
+    return _rigid(product(R_c, T_b_a[:, :3, :3]), product(R_c, T_b_a[:, :3, 3:]) + T_c_b[:, :3, 3:])
 
 
 def relative_pose(T_world_a: Float[Tensor, "b 4 4"], T_world_b: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
@@ -51,9 +52,9 @@ def relative_pose(T_world_a: Float[Tensor, "b 4 4"], T_world_b: Float[Tensor, "b
     """
     _expect_pair("T_world_a", T_world_a, "T_world_b", T_world_b)
     R_b = T_world_b[:, :3, :3].transpose(1, 2)
-    turn = R_b @ (T_world_a[:, :3, :3] - T_world_b[:, :3, :3])
+    turn = product(R_b, T_world_a[:, :3, :3] - T_world_b[:, :3, :3])
     R = turn + torch.eye(3, dtype=turn.dtype, device=turn.device)
-    return _rigid(R, R_b @ (T_world_a[:, :3, 3:] - T_world_b[:, :3, 3:]))
+    return _rigid(R, product(R_b, T_world_a[:, :3, 3:] - T_world_b[:, :3, 3:]))
 
 
 def transform(T_b_a: Float[Tensor, "b 4 4"], points: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -61,8 +62,8 @@ def transform(T_b_a: Float[Tensor, "b 4 4"], points: Float[Tensor, "b 3 h w"]) -
     check_pose(T_b_a, "T_b_a")
     expect_map("points", points, channels=3)
     expect_alike("T_b_a", T_b_a, "points", points)
-    R, t = T_b_a[:, :3, :3], T_b_a[:, :3, 3]
-    return torch.einsum("bij,bjhw->bihw", R, points.to(working_dtype(points))) + t[:, :, None, None]
+    turned = product(T_b_a[:, :3, :3], points.to(working_dtype(points)).flatten(2)) + T_b_a[:, :3, 3:]
+    return turned.reshape(points.shape)
 
 
 def so3_exp(axis_angle: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
@@ -74,7 +75,7 @@ def so3_exp(axis_angle: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     x, y, z = axis_angle.unbind(dim=1)
     o = torch.zeros_like(x)
     cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], dim=1).reshape(-1, 3, 3)
-    return torch.eye(3, dtype=cross.dtype, device=cross.device) + sine * cross + cosine * (cross @ cross)
+    return torch.eye(3, dtype=cross.dtype, device=cross.device) + sine * cross + cosine * product(cross, cross)
 
 
 def so3_log(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3"]:
@@ -193,4 +194,4 @@ def _euler(angles: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     """Rx Ry Rz of three angles (rad)."""
     axes = torch.eye(3, dtype=angles.dtype, device=angles.device)
     R_x, R_y, R_z = (so3_exp(angles[:, i, None] * axes[i]) for i in range(3))
-    return R_x @ R_y @ R_z
+    return product(R_x, R_y, R_z)

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from stc_lab.geometry.camera import MIN_DEPTH, Camera
-from stc_lab.geometry.checks import expect_alike, expect_camera, expect_depth, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_camera, expect_depth
 from stc_lab.geometry.pose import check_pose
+from stc_lab.geometry.precision import product, working_dtype
 
 FARTHEST = 1e20  # m: at and beyond it a depth counts as unknown, for products with it would leave float32
 
@@ -57,8 +58,8 @@ class PixelMotion:
 def pixel_motion(camera_a: Camera, T_b_a: Float[Tensor, "b 4 4"], camera_b: Camera, dtype: torch.dtype) -> PixelMotion:
     """`PixelMotion` of a pose and two cameras, in `dtype`."""
     K, T = camera_a.K.to(dtype), T_b_a.to(dtype)
-    A = K @ (T[:, :3, :3] - torch.eye(3, dtype=dtype, device=T.device)) @ _inverse(K)
-    motion = torch.cat([A, K @ T[:, :3, 3:]], dim=2)
+    A = product(K, T[:, :3, :3] - torch.eye(3, dtype=dtype, device=T.device), _inverse(K))
+    motion = torch.cat([A, product(K, T[:, :3, 3:])], dim=2)
     K_a, K_b = (K.expand(len(T), 3, 3) for K in (K, K if camera_b is camera_a else camera_b.K.to(dtype)))
     return PixelMotion(motion, torch.stack(_pixel_map(K_a, K_b), dim=1))
 

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
 from stc_lab.geometry.compiled import Sample, compilable
+from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import inside
 
 

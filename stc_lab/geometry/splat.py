@@ -23,8 +23,9 @@ from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import MIN_DEPTH, Camera
-from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map
 from stc_lab.geometry.flow import UNKNOWN_FLOW
+from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import Reprojection, pixel_grid, reproject
 from stc_lab.geometry.splat_landings import (
     LEAST_SHARE,

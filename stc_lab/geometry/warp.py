@@ -12,8 +12,9 @@ from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
-from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map, working_dtype
+from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map
 from stc_lab.geometry.compiled import InverseWarp, compilable
+from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import Reprojection, check_reprojection, inside, pixel_motion, reproject
 from stc_lab.geometry.sampling import nearest, read_labels_at, sample_at
 
