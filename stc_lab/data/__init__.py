@@ -6,7 +6,7 @@ from stc_lab.data.load import available, load
 from stc_lab.data.resize import resize_clip, resize_image, resize_nearest
 from stc_lab.data.schema import SourceInfo, frame_features
 from stc_lab.data.stream import PairStream
-from stc_lab.data.supervision import supervised_rows
+from stc_lab.data.supervision import supervised_rows, supervised_share
 from stc_lab.data.videos import Videos, array_videos
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "resize_image",
     "resize_nearest",
     "supervised_rows",
+    "supervised_share",
 ]

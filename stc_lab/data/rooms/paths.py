@@ -67,7 +67,7 @@ def _swing(room: Space, frames: int, rng: np.random.Generator) -> Path:
     others = np.nonzero(room.label != room.label[first])[0]
     by_distance = others[np.argsort(np.linalg.norm(room.centre[others] - room.centre[first], axis=1))]
     second = _of_any_class(room, by_distance[:12], rng)
-    turned = 1 / (1 + np.exp(-(time - (frames - 1) / 2)))  # 0 before, 1 after, over about four frames
+    turned = 1 / (1 + np.exp(-np.clip(time - (frames - 1) / 2, -600, 600)))  # 0 before, 1 after, over about four frames
     target = np.outer(1 - turned, room.centre[first]) + np.outer(turned, room.centre[second])
 
     near, far = math.log(rng.uniform(0.5, 0.8)), math.log(rng.uniform(2.2, 3.2))
