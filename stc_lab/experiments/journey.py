@@ -167,11 +167,13 @@ def follow_pixel(
         rows = torch.stack([steps.reciprocal(), *landed[0, :, 0]], dim=1).tolist()
         tries = tuple(Candidate(*row) for row, real in zip(rows, front, strict=True) if real)
 
-    depth = target.depth[:, :, y, x].double()[:, :, None, None] * depth_factor
-    point, moved, landed = travel(depth.nan_to_num(nan=0.0, posinf=0.0))
-    reason = int(
-        visibility_reasons(depth, Correspondence(landed, moved[:, 2:], landed[:, 0] > 0), source.depth.double())
-    )
+    measured = target.depth[:, :, y, x].double()[:, :, None, None]
+    depth = measured.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) * depth_factor
+    point, moved, _ = travel(depth)
+    # By differences of pixels, as every warp does it: a camera that has not moved loses no pixel on its border.
+    found = correspond(depth, camera.cropped(y, x, 1, 1), T_source_target, camera_source=other)
+    landed = found.pixels
+    reason = int(visibility_reasons(depth, found, source.depth.double()))
     begun, arrived = reason != UNKNOWN, reason not in (UNKNOWN, BEHIND)
     there = float(_read(source.depth, landed)) if arrived and reason not in (OUTSIDE, UNKNOWN_THERE) else None
     lands = landed.flatten().tolist()

@@ -11,6 +11,7 @@ from stc_lab.plots.palette import SERIES_COLOURS, Palette, Scale, class_palette
 from stc_lab.plots.panels import (
     Panel,
     depth_panel,
+    grey_panel,
     image_panel,
     label_panel,
     mask_panel,
@@ -44,6 +45,7 @@ __all__ = [
     "exporter_problem",
     "exporter_works",
     "exporting",
+    "grey_panel",
     "heat_row",
     "image_grid",
     "image_panel",

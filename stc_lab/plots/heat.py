@@ -43,13 +43,14 @@ class Heat:
 def heat_row(
     maps: Sequence[Heat], quantity: str, *, title: str = "", width: int = WIDTH, height: int = 400
 ) -> go.Figure:
-    """The maps with one colour bar; a line joins the smallest value over each x, a cross marks (0, 0)."""
+    """The maps with one colour bar; a line joins the smallest value over each x, a cross marks no added error."""
     if not maps:
         raise InputError("a row of heat maps needs at least one, got none")
     spacing = _AXIS / (width - _AXIS - _BAR) if len(maps) > 1 else 0.0
     figure = make_subplots(rows=1, cols=len(maps), horizontal_spacing=spacing, subplot_titles=[m.title for m in maps])
     scale = Scale(quantity, min(float(m.value.min()) for m in maps), max(float(m.value.max()) for m in maps), "cividis")
-    top = 104 if title else 70
+    above = 30 if any(one.title for one in maps) else 6
+    top = (74 if title else 40) + above
     stops = [[i / (len(scale.colours) - 1), colour] for i, colour in enumerate(scale.colours)]
     figure.update_layout(
         template=template(),
@@ -57,7 +58,13 @@ def heat_row(
         height=height,
         title={"text": title, "y": 1 - 24 / height, "yref": "container", "yanchor": "middle"} if title else None,
         margin={"t": top, "l": _AXIS, "r": _BAR},
-        legend={"orientation": "h", "x": 0, "y": 1 - (top - 54) / height, "yref": "container", "yanchor": "middle"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1 - (top - above - 14) / height,
+            "yref": "container",
+            "yanchor": "middle",
+        },
         coloraxis={
             "colorscale": stops,
             "cmin": scale.low,
@@ -89,7 +96,7 @@ def heat_row(
             x=[0],
             y=[0],
             mode="markers",
-            name="no error",
+            name="the geometry as given",
             marker={"symbol": "cross", "size": 13, "color": orange, "line": {"color": "white", "width": 1.5}},
             showlegend=column == 1,
             legendgroup="truth",

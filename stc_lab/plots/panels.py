@@ -56,6 +56,11 @@ def image_panel(
     return Panel(image_rgb(image), title, caption, hidden=_hidden(visible), photo=True)
 
 
+def grey_panel(image: Float[Tensor, "3 h w"], title: str = "", caption: str = "") -> Panel:
+    """An RGB image in light greys: a ground on which colours stand out."""
+    return Panel(faded(image_rgb(image)), title, caption)
+
+
 def label_panel(
     label: Int64[Tensor, "h w"],
     palette: Palette,
@@ -80,7 +85,7 @@ def verdict_panel(
     over: Float[Tensor, "3 h w"],
 ) -> Panel:
     """What was found at each pixel, in colours over a faded image; class 0, where nothing is to be said, shows it."""
-    rgb = np.where((verdict > 0).cpu().numpy()[..., None], palette.rgb(verdict), faded(image_rgb(over)))
+    rgb = np.where((verdict > 0).cpu().numpy()[..., None], palette.rgb(verdict), grey_panel(over).rgb)
     found = tuple(i for i in palette.present(verdict) if i > 0)
     return Panel(rgb, title, caption, palette=palette, classes=found)
 

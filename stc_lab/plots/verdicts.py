@@ -14,7 +14,7 @@ from stc_lab.plots.panels import Panel, verdict_panel
 
 # The first class of each shows the picture itself, so that its colour is never drawn. Okabe-Ito, and greys.
 _BARE = "#ffffff"
-REASON_PALETTE = Palette(REASONS, (_BARE, "#000000", "#cc79a7", "#56b4e9", "#6b7684", "#d55e00", "#f0e442"))
+REASON_PALETTE = Palette(REASONS, (_BARE, "#000000", "#cc79a7", "#56b4e9", "#4d4d4d", "#d55e00", "#f0e442"))
 LANDING_PALETTE = Palette(("one pixel", "hole", *LANDINGS[2:]), (_BARE, "#000000", "#56b4e9", "#d55e00"))
 MASK_PALETTE = Palette(VERDICTS, (_BARE, "#0072b2", "#d55e00", "#f0e442", "#0072b2", "#98a2b0"))
 
@@ -53,4 +53,6 @@ def _share(value: float | None) -> str:
 
 def _percent(mask: Tensor) -> str:
     share = 100 * float(mask.double().mean()) if mask.numel() else 0.0
+    if 0 < share < 0.05:
+        return "under 0.1 %"
     return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"

@@ -12,7 +12,7 @@ from stc_lab.experiments.warp_quality import GeometryError, WarpQuality, perturb
 from stc_lab.geometry.warp import IGNORE
 from stc_lab.plots.curves import Series
 from stc_lab.plots.multiples import curve_grid
-from stc_lab.plots.panels import image_panel, mask_panel, value_panel
+from stc_lab.plots.panels import grey_panel, image_panel, mask_panel, value_panel
 from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, quality_series
 from stc_lab.widgets.explorer import Explorer, Picture, Table
 
@@ -33,8 +33,8 @@ class Knob:
 
 
 KNOBS: Mapping[str, Knob] = {
-    "depth_scale": Knob("depth (% too large)", 48, 1),
-    "translation_scale": Knob("translation (% too long)", 48, 1),
+    "depth_scale": Knob("depth (% too large)", 60, 1),
+    "translation_scale": Knob("translation (% too long)", 60, 1),
     "focal_scale": Knob("focal length (% too long)", 24, 1),
     "forward": Knob("forward (m off)", 0.24, 0.01),
     "yaw": Knob("yaw (degrees off)", 6, 0.25),
@@ -62,10 +62,13 @@ def bench_picture(target: Clip, source: Clip, sizes: Mapping[str, float], along:
     third = image_panel(target.image[0], "target", "no labels to compare")
     if pair.labels is not None and target.label is not None:
         known = visible & (pair.labels[0] != IGNORE) & (target.label[0] != IGNORE)
-        share = "" if pair.quality.label_agreement is None else f"{100 * (1 - pair.quality.label_agreement):.1f} %"
-        under = image_panel(target.image[0], "target")
+        share = (
+            ""
+            if pair.quality.label_agreement is None
+            else f"{100 * (1 - pair.quality.label_agreement):.1f} % of those compared"
+        )
         wrong = known & (pair.labels[0] != target.label[0])
-        third = mask_panel(wrong, "labels that disagree", share, over=under, visible=visible)
+        third = mask_panel(wrong, "labels that disagree", share, over=grey_panel(target.image[0]), visible=visible)
     panels = (
         image_panel(pair.warped.image[0], "source, warped", visible=visible),
         value_panel(pair.error[0], PHOTOMETRIC, "photometric error", high=LARGEST_ERROR, visible=visible),

@@ -165,13 +165,14 @@ def _build(
     waiting = False  # while one act moves several controls
 
     def show(now: Picture) -> None:
+        room = 54 if any(panel.caption for panel in now.panels if panel) else 0
         for panel, image, caption, scale in zip(now.panels, images, captions, scales, strict=True):
             if panel is None:
                 continue
             encoded = panel.encoded(_factor(panel))
             image.format = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
             image.value = encoded
-            caption.value, scale.value = _caption(panel), _scale(panel)
+            caption.value, scale.value = _caption(panel, room), _scale(panel)
         table.value = now.table.html()
         legend.value = legend_html(now.panels)
         note.value = f"<div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(now.note)}</div>"
@@ -200,8 +201,8 @@ def _build(
         update()
 
     for control in controls.values():
-        control.style = {"description_width": "130px"}
-        control.layout = {"width": "440px"}
+        control.style = {"description_width": "170px"}
+        control.layout = {"width": "470px"}
         if hasattr(control, "continuous_update"):
             control.continuous_update = fast
         control.observe(update, names="value")
@@ -245,12 +246,13 @@ def _scale(panel: Panel) -> str:
     if scale is None:
         return ""
     bar = f"background:linear-gradient(to right, {', '.join(scale.colours)}); height:9px; width:{_width(panel)}px"
-    words = f"{scale.low:g} to {scale.high:g}: {html.escape(scale.title)}"
+    words = f"{scale.low:.3g} to {scale.high:.3g}: {html.escape(scale.title)}"
     return f"<div style='{bar}'></div><div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{words}</div>"
 
 
-def _caption(panel: Panel) -> str:
-    style = f"font:600 15px {FONT_FAMILY}; color:{INK}; width:{_width(panel)}px; line-height:1.25"
+def _caption(panel: Panel, room: int) -> str:
+    """Title and caption, at least `room` px high, so that pictures stand in line whatever stands over them."""
+    style = f"font:600 15px {FONT_FAMILY}; color:{INK}; width:{_width(panel)}px; line-height:1.25; min-height:{room}px"
     words = html.escape(panel.title)
     if panel.caption:
         words += f"<br><span style='font:13px {FONT_FAMILY}; color:{QUIET_INK}'>{html.escape(panel.caption)}</span>"

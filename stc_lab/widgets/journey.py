@@ -6,7 +6,7 @@ from typing import Any
 
 from stc_lab.data.frames import Clip
 from stc_lab.errors import InputError
-from stc_lab.experiments.journey import Journey, follow_pixel
+from stc_lab.experiments.journey import REASONS, Journey, follow_pixel
 from stc_lab.plots.marks import Mark
 from stc_lab.plots.palette import SERIES_COLOURS
 from stc_lab.plots.panels import depth_panel, image_panel
@@ -51,7 +51,7 @@ def journey_picture(clip: Clip, state: JourneyState) -> Picture:
             marks=start,
         ),
         replace(
-            image_panel(source.image[0], f"source: frame {state.source}", f"{lands}{journey.verdict}"), marks=marks
+            image_panel(source.image[0], f"source: frame {state.source}", lands + REASONS[journey.reason]), marks=marks
         ),
         replace(depth_panel(source.depth[0, 0], "depth of the source", _compared(journey)), marks=arrived),
     )
@@ -98,7 +98,7 @@ def _frame(clip: Clip, index: int, name: str) -> Clip:
 def _compared(journey: Journey) -> str:
     if journey.depth_there is None or journey.in_source is None:
         return "no depth to compare with"
-    return f"there {journey.depth_there:.2f} m; the pixel's point z = {journey.in_source[2]:.2f} m"
+    return f"there {journey.depth_there:.2f} m, the pixel's z {journey.in_source[2]:.2f} m"
 
 
 def _stations(journey: Journey) -> Table:

@@ -76,6 +76,27 @@ def test_explorers_work_in_the_lab(lab: ModuleType, tmp_path: Path, pictures: Pa
     assert seen["seconds"] < 2  # 0.1 s on an idle machine
 
 
+def test_a_click_chooses_the_pixel(lab: ModuleType, tmp_path: Path, pictures: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    def click(page: Any) -> None:
+        picture = page.locator("img[alt^='picture: click']")
+        box = picture.bounding_box()
+        picture.click(position={"x": 0.25 * box["width"] + 1, "y": 0.5 * box["height"] + 1})
+        page.get_by_text("(40, 60), depth").wait_for(timeout=10_000)
+        seen["readouts"] = page.locator(".widget-readout").all_inner_texts()
+
+    cell = (
+        "from stc_lab.data.rooms import RoomsConfig, render_video\n"
+        "from stc_lab.widgets import pixel_journey\n"
+        "clip = render_video('rooms-test-0000', RoomsConfig(frames=3, height=120, width=160, motion='handheld'))\n"
+        "pixel_journey(clip, target=1, source=2)"
+    )
+    opened = lab.open_and_run(write_notebook(tmp_path / "journey.ipynb", (cell,)), pictures / "journey.png", act=click)
+    assert opened.errors == [] and opened.hosts == set()
+    assert seen["readouts"][:2] == ["40", "60"]  # the sliders follow
+
+
 def test_errors_of_cells_are_seen(lab: ModuleType, tmp_path: Path, pictures: Path) -> None:
     notebook = write_notebook(tmp_path / "broken.ipynb", ("1 / 0", "print('never')"))
     opened = lab.open_and_run(notebook, pictures / "broken.png")
