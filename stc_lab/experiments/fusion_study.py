@@ -11,8 +11,8 @@ from stc_lab.data.frames import Clip
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.metrics import ConfusionMatrix
-from stc_lab.models import FPNSegmenter
-from stc_lab.training.evaluate import OFFSETS, FusionCeiling, ViewPredictions, fused_predictions
+from stc_lab.models import Segmenter
+from stc_lab.training.evaluate import OFFSETS, ROWS, FusionCeiling, ViewPredictions, fused_clips
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,26 @@ class FusionStudy:
         return sorted(shown, key=lambda gain: (gain.gain, gain.video, gain.index))
 
 
-def fusion_study(model: FPNSegmenter, videos: Videos, *, offsets: Sequence[int] = OFFSETS) -> FusionStudy:
-    """Predict all frames alone, fused over their neighbours, and fused without warping; keep the label maps."""
-    counts = {name: ConfusionMatrix(model.num_classes) for name in ("single", "fused", "identity")}
-    views, gains = {}, []
-    for name in videos.names:
-        clip = videos.clip(name)
-        clip.require("label")
+def fusion_study(model: Segmenter, videos: Videos, *, offsets: Sequence[int] = OFFSETS, batch: int = 24) -> FusionStudy:
+    """Predict all frames alone, fused over their neighbours, and fused without warping; keep the label maps.
+
+    The diagnostic of `training.fusion_ceiling`, for any videos with labels, depth, cameras and poses and any net of
+    their classes, with every frame's gain. The label maps of all frames lie in memory, on the CPU.
+    """
+    counts = {name: ConfusionMatrix(model.num_classes) for name in ROWS}
+    pieces: dict[str, list[ViewPredictions]] = {name: [] for name in videos.names}
+    gains: list[FrameGain] = []
+    for clip, found in fused_clips(model, videos, offsets=offsets, batch=batch):
         assert clip.label is not None
-        views[name] = fused_predictions(model, clip, offsets=offsets)
         for row, confusion in counts.items():
-            confusion.update(getattr(views[name], row), clip.label)
-        gains += _gains(clip, views[name])
+            confusion.update(getattr(found, row), clip.label)
+        gains += _gains(clip, found)
+        pieces[clip.video[0]].append(found)
     scores = {row: confusion.results() for row, confusion in counts.items()}
+    views = {
+        name: ViewPredictions(**{row: torch.cat([getattr(piece, row).cpu() for piece in own]) for row in ROWS})
+        for name, own in pieces.items()
+    }
     return FusionStudy(FusionCeiling(**scores, offsets=tuple(offsets)), views, tuple(gains))
 
 

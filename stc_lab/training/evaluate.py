@@ -26,6 +26,7 @@ from stc_lab.models import Segmenter, upsample_strided
 
 OFFSETS = (-8, -4, -2, -1, 1, 2, 4, 8)
 ROWS = ("single", "fused", "identity")
+_PIXELS_AT_ONCE = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -151,19 +152,57 @@ def fusion_ceiling(
 ) -> FusionCeiling:
     """What a scene's other views know that the frame alone does not: the training-free measure of geometry's worth.
 
-    A rough guide to, not a bound of, what consistency can teach; on rooms' dolly paths about +7 mIoU, and -3 for the
-    identity control.
+    For any videos with labels, depth, cameras and poses, and any net of their classes. `identity` is the control: what
+    it gains is smoothing, not geometry. A rough guide to, not a bound of, what consistency can teach; on rooms' dolly
+    paths about +7 mIoU, and -3 for the control. `experiments.fusion_study` keeps the label maps as well. InputError
+    where the data set lacks a field, or the net has other classes.
     """
-    device = next(model.parameters()).device
     counts = {name: ConfusionMatrix(model.num_classes) for name in ROWS}
-    for name in videos.names:
-        clip = videos.clip(name).to(device)
-        clip.require("label")
+    for clip, views in fused_clips(model, videos, offsets=offsets, batch=batch):
         assert clip.label is not None
-        views = fused_predictions(model, clip, offsets=offsets, batch=batch)
         for row, confusion in counts.items():
             confusion.update(getattr(views, row), clip.label)
     return FusionCeiling(**{row: confusion.results() for row, confusion in counts.items()}, offsets=tuple(offsets))
+
+
+def fused_clips(
+    model: Segmenter,
+    videos: Videos,
+    *,
+    offsets: Sequence[int] = OFFSETS,
+    batch: int = 24,
+    frames_at_once: int | None = None,
+) -> Iterator[tuple[Clip, ViewPredictions]]:
+    """All frames of all videos, on the net's device, with their `fused_predictions`: a piece of a video at a time.
+
+    A piece is predicted with the neighbours around it, so that the pieces of a long video are fused as the whole is.
+    """
+    missing = sorted({"label", "depth", "intrinsics", "pose"} - videos.has)
+    if missing:
+        raise InputError(
+            f"fusing views along the geometry needs labels, depth, intrinsics and poses: "
+            f"{videos.info.name!r} has no {', '.join(missing)}",
+            hint="predict its depth and poses first, or take rooms, icl or sevenscenes",
+        )
+    if model.num_classes != len(videos.info.classes):
+        raise InputError(
+            f"the net tells {model.num_classes} classes apart, {videos.info.name!r} has {len(videos.info.classes)}",
+            hint="a net that was trained on another data set",
+        )
+    device, reach = next(model.parameters()).device, max(map(abs, offsets), default=0)
+    for name in videos.names:
+        count, (height, width) = videos.frame_count(name), videos.size_of(name)
+        step = (
+            max(2 * reach, 1, _PIXELS_AT_ONCE // max(1, height * width)) if frames_at_once is None else frames_at_once
+        )
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            first, last = max(0, start - reach), min(count, stop + reach)
+            clip = videos.clip(name, start=first, stop=last).to(device)
+            clip.require("label", "depth", "camera", "T_world_camera")
+            views = fused_predictions(model, clip, offsets=offsets, batch=batch)
+            own = slice(start - first, stop - first)
+            yield clip[own], ViewPredictions(**{row: getattr(views, row)[own] for row in ROWS})
 
 
 @contextmanager

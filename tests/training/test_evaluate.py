@@ -10,6 +10,7 @@ from stc_lab.errors import InputError
 from stc_lab.filters import fuse_views
 from stc_lab.models import upsample_strided
 from stc_lab.training import SegmentationRecipe, evaluate, fused_predictions, fusion_ceiling, predict, train
+from stc_lab.training.evaluate import fused_clips
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,37 @@ def test_evaluation_leaves_the_mode_of_each_layer_alone(trained, videos):
 def test_a_gap_below_one_is_refused(videos, new_model):
     with pytest.raises(InputError, match="gap must be at least 1 frame, got 0"):
         evaluate(new_model(), videos, gap=0)
+
+
+def test_a_long_video_is_fused_in_pieces_as_at_once(trained, make_videos):
+    videos = make_videos(shift=2, seed=5)
+    whole = {clip.video[0]: views for clip, views in fused_clips(trained, videos, offsets=(-3, 1, 2))}
+    pieces = list(fused_clips(trained, videos, offsets=(-3, 1, 2), frames_at_once=3))
+    assert [len(clip) for clip, _ in pieces] == [3, 3, 2] * 3
+    for clip, views in pieces:
+        for row in ("single", "fused", "identity"):
+            same = getattr(views, row) == getattr(whole[clip.video[0]], row)[clip.index]
+            assert float(same.float().mean()) > 0.999  # convolutions of other batches round otherwise
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("field", ["depth", "pose", "intrinsics", "label"])
+def test_data_without_geometry_cannot_be_fused(videos, new_model, field):
+    from stc_lab.data import SourceInfo, array_videos
+
+    has = videos.info.has - {field}
+    classes = () if field == "label" else videos.info.classes
+    bare = array_videos(
+        SourceInfo("bare", 10.0, has, "none", "none", classes),
+        videos.table.select_columns(["video", "index", "time", "image", *has]),
+    )
+    with pytest.raises(InputError, match=f"'bare' has no {field}"):
+        fusion_ceiling(new_model(), bare)
+
+
+@pytest.mark.bad_input
+def test_a_net_of_other_classes_cannot_be_judged_by_fusion(videos):
+    from stc_lab.models import FPNSegmenter
+
+    with pytest.raises(InputError, match="tells 7 classes apart, 'posters' has 4"):
+        fusion_ceiling(FPNSegmenter(7, (8, 8, 8, 8), 8), videos)
