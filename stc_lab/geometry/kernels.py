@@ -19,6 +19,8 @@ import numpy as np
 
 _STRIP = 2048  # px: their places and weights fill less than the second-level cache
 
+BEHIND, UNKNOWN, SEEN = 0, 1, 2  # the camera does not see the point; the depth says nothing; there is a place
+
 # Neither "nnan" nor "ninf" among these: comparisons with NaN decide what is visible.
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
@@ -29,19 +31,19 @@ def warp_rows(work, source, depth, motion, change, reach, depth_source, relative
     """Fill rows [start, stop) of items of `image` and `visible`; an empty `depth_source` tests no occlusion."""
     width, (hs, ws) = depth.shape[2], source.shape[2:]
     step = max(1, _STRIP // width)
-    values, indices, reals = _buffers(step * width, depth)
+    values, indices, states = _buffers(step * width, depth)
     for job in range(len(work)):
         item, end = work[job, 0], work[job, 2]
         for start in range(work[job, 1], end, step):
             stop = min(start + step, end)
             n = (stop - start) * width
             u, v, z, ax, ay = values[0, :n], values[1, :n], values[2, :n], values[3, :n], values[4, :n]
-            place, right, below, real = indices[0, :n], indices[1, :n], indices[2, :n], reals[:n]
+            place, right, below, found = indices[0, :n], indices[1, :n], indices[2, :n], states[:n]
             seen = visible[item].reshape(-1)[start * width : stop * width]
-            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, real)
-            _see(u, v, z, real, hs, ws, depth_source[item], relative, absolute, seen)
+            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, found)
+            _see(u, v, z, found, hs, ws, depth_source[item], relative, absolute, seen)
             whole = _weigh(u, v, hs, ws, True, place, right, below, ax, ay)
-            _sample(source[item], place, right, below, ax, ay, whole, image[item], start * width)
+            _sample(source[item], place, right, below, ax, ay, whole, found, image[item], start * width)
 
 
 @_compiled
@@ -53,7 +55,7 @@ def warp_back(work, source, depth, motion, change, reach, grad, wanted, d_source
     """
     (height, width), (hs, ws) = depth.shape[1:], source.shape[2:]
     step = max(1, _STRIP // width)
-    values, indices, reals = _buffers(step * width, depth)
+    values, indices, states = _buffers(step * width, depth)
     for job in range(len(work)):
         item, channels, part = work[job, 0], (work[job, 1], work[job, 2]), work[job, 3]
         for start in range(0, height, step):
@@ -61,16 +63,16 @@ def warp_back(work, source, depth, motion, change, reach, grad, wanted, d_source
             n = (stop - start) * width
             u, v, z, ax, ay = values[0, :n], values[1, :n], values[2, :n], values[3, :n], values[4, :n]
             du, dv = values[5, :n], values[6, :n]
-            place, right, below, real = indices[0, :n], indices[1, :n], indices[2, :n], reals[:n]
-            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, real)
+            place, right, below, found = indices[0, :n], indices[1, :n], indices[2, :n], states[:n]
+            _locate(start, stop, depth[item], motion[item], change[item], reach, u, v, z, found)
             _weigh(u, v, hs, ws, False, place, right, below, ax, ay)
             du[:], dv[:] = 0, 0
             first, into = start * width, d_source[item]
             _gather_back(
-                channels, source[item], grad[item], first, wanted, place, right, below, ax, ay, real, into, du, dv
+                channels, source[item], grad[item], first, wanted, place, right, below, ax, ay, found, into, du, dv
             )
             if wanted[1]:
-                _hold(u, v, hs, ws, real, du, dv)
+                _hold(u, v, hs, ws, found, du, dv)
                 own = depth[item]
                 _chain(
                     start,
@@ -78,7 +80,7 @@ def warp_back(work, source, depth, motion, change, reach, grad, wanted, d_source
                     own,
                     motion[item],
                     change[item],
-                    real,
+                    found,
                     du,
                     dv,
                     d_depth[part],
@@ -93,7 +95,8 @@ def sample_rows(work, source, pixels, image):
     """Fill rows [start, stop) of items of `image` with the source at `pixels` [b, 2, h, w]."""
     width, (hs, ws) = pixels.shape[3], source.shape[2:]
     step = max(1, _STRIP // width)
-    values, indices, _ = _buffers(step * width, pixels)
+    values, indices, states = _buffers(step * width, pixels)
+    states[:] = SEEN
     for job in range(len(work)):
         item, end = work[job, 0], work[job, 2]
         for start in range(work[job, 1], end, step):
@@ -102,7 +105,7 @@ def sample_rows(work, source, pixels, image):
             place, right, below = indices[0, : last - first], indices[1, : last - first], indices[2, : last - first]
             u, v = pixels[item, 0].reshape(-1)[first:last], pixels[item, 1].reshape(-1)[first:last]
             whole = _weigh(u, v, hs, ws, True, place, right, below, ax, ay)
-            _sample(source[item], place, right, below, ax, ay, whole, image[item], first)
+            _sample(source[item], place, right, below, ax, ay, whole, states[: last - first], image[item], first)
 
 
 @_compiled
@@ -114,37 +117,37 @@ def sample_back(work, source, pixels, grad, wanted, d_source, d_pixels):
     """
     (height, width), (hs, ws) = pixels.shape[2:], source.shape[2:]
     step = max(1, _STRIP // width)
-    values, indices, reals = _buffers(step * width, pixels)
-    reals[:] = True
+    values, indices, states = _buffers(step * width, pixels)
+    states[:] = SEEN
     for job in range(len(work)):
         item, channels, part = work[job, 0], (work[job, 1], work[job, 2]), work[job, 3]
         for start in range(0, height, step):
             first, last = start * width, min(start + step, height) * width
-            ax, ay, real = values[0, : last - first], values[1, : last - first], reals[: last - first]
+            ax, ay, found = values[0, : last - first], values[1, : last - first], states[: last - first]
             place, right, below = indices[0, : last - first], indices[1, : last - first], indices[2, : last - first]
             u, v = pixels[item, 0].reshape(-1)[first:last], pixels[item, 1].reshape(-1)[first:last]
             du, dv = d_pixels[part, 0].reshape(-1)[first:last], d_pixels[part, 1].reshape(-1)[first:last]
             _weigh(u, v, hs, ws, False, place, right, below, ax, ay)
             into = d_source[item]
             _gather_back(
-                channels, source[item], grad[item], first, wanted, place, right, below, ax, ay, real, into, du, dv
+                channels, source[item], grad[item], first, wanted, place, right, below, ax, ay, found, into, du, dv
             )
             if wanted[1]:
-                _hold(u, v, hs, ws, real, du, dv)
+                _hold(u, v, hs, ws, found, du, dv)
 
 
 @_compiled
 @no_type_check
 def _buffers(pixels, like):
-    return np.empty((7, pixels), like.dtype), np.empty((3, pixels), np.uint32), np.empty(pixels, np.bool_)
+    return np.empty((7, pixels), like.dtype), np.empty((3, pixels), np.uint32), np.empty(pixels, np.uint8)
 
 
 @_compiled
 @no_type_check
-def _locate(start, stop, depth, motion, change, reach, u, v, z, real):
-    """Where the pixels of a strip lie in the source, (u, v), and their z there; `real` where that means anything.
+def _locate(start, stop, depth, motion, change, reach, u, v, z, found):
+    """Where the pixels of a strip lie in the source, (u, v), their z there, and whether they are found at all.
 
-    A pixel without a place, its depth unknown or the point behind the camera, is given its own position.
+    A pixel that is not, for its depth is unknown or it falls behind the camera, is given its own position.
     """
     T, width = depth.dtype.type, depth.shape[1]
     one, nearest, farthest = T(1), reach[0], reach[1]
@@ -154,26 +157,27 @@ def _locate(start, stop, depth, motion, change, reach, u, v, z, real):
             fx, d = T(x), depth[y, x]
             along = motion[2, 0] * fx + motion[2, 1] * fy + motion[2, 2]
             here = (along + one) * d + motion[2, 3]
-            known = (d > 0) & (d < farthest) & (here > nearest)
-            over = one / (here if known else one)
+            known = (d > 0) & (d < farthest)
+            real = known & (here > nearest)
+            over = one / (here if real else one)
             turned_x = motion[0, 0] * fx + motion[0, 1] * fy + motion[0, 2] - fx * along
             turned_y = motion[1, 0] * fx + motion[1, 1] * fy + motion[1, 2] - fy * along
             dx = (turned_x * d + (motion[0, 3] - fx * motion[2, 3])) * over
             dy = (turned_y * d + (motion[1, 3] - fy * motion[2, 3])) * over
             px = fx + (change[0] * dx + change[2] * dy + ((change[0] - one) * fx + change[2] * fy + change[3]))
             py = fy + (change[1] * dy + ((change[1] - one) * fy + change[4]))
-            u[row + x] = px if known else fx
-            v[row + x] = py if known else fy
+            u[row + x] = px if real else fx
+            v[row + x] = py if real else fy
             z[row + x] = here
-            real[row + x] = known
+            found[row + x] = SEEN if real else (BEHIND if known else UNKNOWN)
 
 
 @_compiled
 @no_type_check
-def _see(u, v, z, real, height, width, depth_source, relative, absolute, visible):
-    """Which pixels the source sees: real, inside, and no other surface at the nearest pixel of the source's depth."""
+def _see(u, v, z, found, height, width, depth_source, relative, absolute, visible):
+    """Which pixels the source sees: found, inside, and no other surface at the nearest pixel of the source's depth."""
     for k in range(len(u)):
-        seen = real[k] & (u[k] >= 0) & (u[k] <= width - 1) & (v[k] >= 0) & (v[k] <= height - 1)
+        seen = (found[k] == SEEN) & (u[k] >= 0) & (u[k] <= width - 1) & (v[k] >= 0) & (v[k] <= height - 1)
         if seen and depth_source.size > 0:
             other = depth_source[int(np.rint(v[k])), int(np.rint(u[k]))]
             seen = (other > 0) & (abs(z[k] - other) < relative * z[k] + absolute)
@@ -209,8 +213,12 @@ def _weigh(u, v, height, width, last, place, right, below, ax, ay):
 
 @_compiled
 @no_type_check
-def _sample(source, place, right, below, ax, ay, whole, image, first):
-    """Bilinear values of all channels for a strip, from pixel `first`; of whole-numbered positions bit by bit."""
+def _sample(source, place, right, below, ax, ay, whole, found, image, first):
+    """Bilinear values of all channels for a strip, from pixel `first`; of whole-numbered positions bit by bit.
+
+    What falls behind the camera shows 0.
+    """
+    lost = (found == BEHIND).any()
     for c in range(source.shape[0]):
         plane, strip = source[c].reshape(-1), image[c].reshape(-1)[first : first + len(place)]
         for k in range(len(strip)):
@@ -222,11 +230,15 @@ def _sample(source, place, right, below, ax, ay, whole, image, first):
             for k in range(len(strip)):
                 if ax[k] == 0 and ay[k] == 0:
                     strip[k] = plane[place[k]]
+        if lost:
+            for k in range(len(strip)):
+                if found[k] == BEHIND:
+                    strip[k] = 0
 
 
 @_compiled
 @no_type_check
-def _gather_back(channels, source, grad, first, wanted, place, right, below, ax, ay, real, d_source, du, dv):
+def _gather_back(channels, source, grad, first, wanted, place, right, below, ax, ay, found, d_source, du, dv):
     """Gradients of the pixels that a strip was sampled from and, added to du and dv, of the positions."""
     for c in range(channels[0], channels[1]):
         g = grad[c].reshape(-1)[first : first + len(place)]
@@ -234,7 +246,7 @@ def _gather_back(channels, source, grad, first, wanted, place, right, below, ax,
             plane = d_source[c].reshape(-1)
             for k in range(len(g)):
                 i, j, b = place[k], place[k] + right[k], below[k]
-                own = g[k] if real[k] else ax.dtype.type(0)
+                own = ax.dtype.type(0) if found[k] == BEHIND else g[k]
                 lower = own * ay[k]
                 lower_right, upper_right = lower * ax[k], (own - lower) * ax[k]
                 plane[i] += own - lower - upper_right
@@ -252,17 +264,17 @@ def _gather_back(channels, source, grad, first, wanted, place, right, below, ax,
 
 @_compiled
 @no_type_check
-def _hold(u, v, height, width, real, du, dv):
-    """No gradient where the border goes on, and none where there is no place."""
+def _hold(u, v, height, width, found, du, dv):
+    """No gradient where the border goes on, and none where nothing was found."""
     zero = u.dtype.type(0)
     for k in range(len(u)):
-        du[k] = du[k] if real[k] & (u[k] >= 0) & (u[k] <= width - 1) else zero
-        dv[k] = dv[k] if real[k] & (v[k] >= 0) & (v[k] <= height - 1) else zero
+        du[k] = du[k] if (found[k] == SEEN) & (u[k] >= 0) & (u[k] <= width - 1) else zero
+        dv[k] = dv[k] if (found[k] == SEEN) & (v[k] >= 0) & (v[k] <= height - 1) else zero
 
 
 @_compiled
 @no_type_check
-def _chain(start, stop, depth, motion, change, real, du, dv, d_depth, d_motion, d_change):
+def _chain(start, stop, depth, motion, change, found, du, dv, d_depth, d_motion, d_change):
     """From positions back to depth, motion and change of intrinsics: the derivative of `_locate`; sums in float64."""
     T, width = depth.dtype.type, depth.shape[1]
     one = T(1)
@@ -271,7 +283,7 @@ def _chain(start, stop, depth, motion, change, real, du, dv, d_depth, d_motion, 
         x_x, x_1, x_t, y_x, y_1, y_t, z_x, z_1, z_t = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for x in range(width):
             fx, d = T(x), depth[y, x]
-            if not real[row + x]:
+            if found[row + x] != SEEN:
                 d_depth[y, x] = 0
                 continue
             along = motion[2, 0] * fx + motion[2, 1] * fy + motion[2, 2]

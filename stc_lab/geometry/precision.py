@@ -13,9 +13,11 @@ def working_dtype(*values: Tensor) -> torch.dtype:
 
 
 def product(*factors: Tensor) -> Tensor:
-    """Matrix product in the factors' own dtype: autocast would round it to half precision."""
-    with torch.autocast(factors[0].device.type, enabled=False):
-        result = factors[0]
-        for factor in factors[1:]:
-            result = result @ factor
-        return result
+    """Product of small matrices, in their own dtype.
+
+    Written out, for autocast would run a matrix product, or its backward pass, in half precision.
+    """
+    result = factors[0]
+    for factor in factors[1:]:
+        result = (result[..., :, :, None] * factor[..., None, :, :]).sum(dim=-2)
+    return result

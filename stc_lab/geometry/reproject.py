@@ -102,7 +102,7 @@ def reproject(
     x = torch.arange(width, device=d.device, dtype=dtype)
     y = torch.arange(height, device=d.device, dtype=dtype)[:, None]
     turned = [A[:, i, 0] * x + A[:, i, 1] * y + A[:, i, 2] for i in range(3)]
-    known = _known(d)
+    known = known_depth(d)
     d = torch.where(known, d, torch.zeros_like(d))
     z = (turned[2] + 1) * d + A[:, 2, 3]
     real = known & (z > MIN_DEPTH)
@@ -118,7 +118,7 @@ def reproject(
     return Reprojection(pixels, z[:, None], real)
 
 
-def _known(d: Float[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
+def known_depth(d: Float[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:
     """0 < d < FARTHEST, by the lesser of the margins; false for NaN."""
     d = d.detach()
     return torch.minimum(d, FARTHEST - d) > 0

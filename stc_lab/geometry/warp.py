@@ -15,7 +15,14 @@ from stc_lab.geometry.camera import Camera
 from stc_lab.geometry.checks import expect_alike, expect_camera, expect_labels, expect_map
 from stc_lab.geometry.compiled import InverseWarp, compilable
 from stc_lab.geometry.precision import working_dtype
-from stc_lab.geometry.reproject import Reprojection, check_reprojection, inside, pixel_motion, reproject
+from stc_lab.geometry.reproject import (
+    Reprojection,
+    check_reprojection,
+    inside,
+    known_depth,
+    pixel_motion,
+    reproject,
+)
 from stc_lab.geometry.sampling import nearest, read_labels_at, sample_at
 
 IGNORE = 255  # label of a pixel that nothing is known about
@@ -144,8 +151,7 @@ def inverse_warp(
     """Show a source image or its logits on the target's pixel grid, with what the source camera does see of it.
 
     Differentiable once, in source, depth, pose and intrinsics. The identity pose returns the source exactly. Outside
-    the source its border goes on; where a pixel has no place in it, its depth unknown or the point behind the camera,
-    the source's own pixel is shown, without gradient.
+    the source its border goes on; a pixel of unknown depth stays where it is; one that falls behind the camera is 0.
     """
     other = camera_target if camera_source is None else camera_source
     expect_map("source", source)
@@ -156,8 +162,8 @@ def inverse_warp(
     if not compilable(source, depth_target):
         found = reproject(depth_target, camera_target, T_source_target, other, names=("target", "source"))
         image = sample_at(source, found.pixels)
-        # No gradient from pixels without a place: what they show is not to be learned from.
-        image = torch.where(found.real[:, None], image, image.detach())
+        behind = known_depth(depth_target[:, 0]) & ~found.real
+        image = image.masked_fill(behind[:, None], 0)
         return Warped(image, seen_by(found, other, depth_source, tolerance, name="depth_source"))
     dtype = working_dtype(depth_target)
     moved = pixel_motion(camera_target, T_source_target, other, dtype)

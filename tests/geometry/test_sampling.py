@@ -160,20 +160,25 @@ def test_positions_that_are_no_numbers_stay_inside_memory() -> None:
     assert torch.equal(read[..., 1], source[..., -1, -1:])
 
 
-def test_behind_the_camera_and_unknown_depth_give_no_gradient() -> None:
+def test_behind_the_camera_is_nothing_and_unknown_depth_stays() -> None:
     camera = Camera.from_fov(6, 8, 60.0, dtype=torch.float64)
-    source, depth = random(1, 3, 6, 8).requires_grad_(), torch.full((1, 1, 6, 8), 1.0, dtype=torch.float64)
-    depth[..., :4], depth[..., 3, 4:] = 5.0, 0.0  # the right half will be behind, part of it was never measured
+    source, depth = random(1, 3, 6, 8).requires_grad_(), torch.full((1, 1, 6, 8), 5.0, dtype=torch.float64)
+    depth[..., 4:], depth[..., 3, :] = 1.0, 0.0  # the right half will be behind; one row was never measured
     depth.requires_grad_()
-    shift = torch.tensor([[0.0, 0.0, -2.0]], dtype=torch.float64)
-    T = pose_from(torch.zeros(1, 3, dtype=torch.float64), shift)
+    T = pose_from(torch.zeros(1, 3, dtype=torch.float64), torch.tensor([[0.0, 0.0, -2.0]], dtype=torch.float64))
     warped = inverse_warp(source, depth, camera, T)
-    assert not warped.visible[..., 4:].any()
-    assert torch.equal(warped.image[..., 4:], source[..., 4:])  # its own pixel, to keep the identity exact everywhere
-    d_source, d_depth = torch.autograd.grad(warped.image.square().sum(), (source, depth))
+    behind = (depth == 1)[0, 0]
+    assert not warped.visible[:, behind].any()
+    assert not warped.visible[..., 3, :].any()
+    assert (warped.image[..., behind] == 0).all()
+    assert torch.equal(warped.image[..., 3, :], source[..., 3, :])
+    d_depth = torch.autograd.grad(warped.image.square().sum(), depth, retain_graph=True)[0]
     assert (d_depth[..., 4:] == 0).all()
+    assert (d_depth[..., 3, :] == 0).all()
     assert (d_depth[..., :4] != 0).any()
-    assert (d_source[..., 5:] == 0).all()  # the left half samples left of column 5
+    d_source = torch.autograd.grad(warped.image[..., behind].sum(), source)[0]
+    assert (d_source == 0).all()
+    assert torch.autograd.gradcheck(lambda s: inverse_warp(s, depth.detach(), camera, T).image, (source,))
 
 
 def test_views_and_strides_change_nothing() -> None:
