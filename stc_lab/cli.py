@@ -1,8 +1,10 @@
 """The command line, `stc-lab`. Each command imports what it needs when it runs, so that --help is quick."""
 
+import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -105,3 +107,99 @@ def demo(again: bool) -> None:
     from stc_lab.experiments.demo import demo as walk
 
     sys.exit(not walk(again=again))
+
+
+@main.group()
+def data() -> None:
+    """Data sets: which there are, what they hold, and whether a copy is whole."""
+
+
+_OPTION = click.option(
+    "-o", "options", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of this data set, as of load()."
+)
+_SPLIT = click.option("--split", help="One split; without it the first.")
+
+
+@data.command("list")
+def list_data() -> None:
+    """List the data sets, and which of them lie in STC_LAB_DATA."""
+    from stc_lab.data.facts import overview
+
+    for line in overview():
+        click.echo(line)
+
+
+@data.command()
+@click.argument("name")
+def info(name: str) -> None:
+    """Say what is true of a data set as a whole."""
+    from stc_lab.data.facts import facts
+
+    for line in facts(name):
+        click.echo(line)
+
+
+@data.command()
+@click.argument("name")
+@click.option("--root", metavar="DIR", help="Folder of its files; without it that in STC_LAB_DATA.")
+@_SPLIT
+@_OPTION
+@click.option("--threads", default=2, show_default=True, help="Files that are read at once.")
+def check(name: str, root: str | None, split: str | None, options: tuple[tuple[str, str], ...], threads: int) -> None:
+    """Read a whole copy and name every file that is missing, damaged or odd.
+
+    The exit code is 1 if there are any.
+    """
+    from stc_lab.data.check import check as examine
+    from stc_lab.data.facts import first_split, summary
+    from stc_lab.data.load import open_source
+
+    videos = open_source(name, root=root, split=split or first_split(name), **_values(options))
+    click.echo(repr(videos))
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} of {total} frames", nl=done == total, err=True)
+
+    report = examine(videos, threads=threads, progress=progress)
+    for line in summary(report):
+        click.echo(line)
+    sys.exit(not report.sound)
+
+
+@data.command()
+@click.argument("name")
+@click.option("--root", metavar="DIR", help="Folder of its files; without it that in STC_LAB_DATA.")
+@_SPLIT
+@_OPTION
+@click.option("--out", metavar="FILE", default="preview.png", show_default=True)
+@click.option("--frames", default=6, show_default=True, help="Spread over the videos.")
+def preview(
+    name: str, root: str | None, split: str | None, options: tuple[tuple[str, str], ...], out: str, frames: int
+) -> None:
+    """Draw frames of a data set with their labels and depth, as one PNG."""
+    from stc_lab.data.facts import first_split
+    from stc_lab.data.load import load
+    from stc_lab.plots.preview import preview_sheet
+
+    videos = load(name, root=root, split=split or first_split(name), **_values(options))
+    rows = sorted({round((i + 0.5) * len(videos) / frames - 0.5) for i in range(min(frames, len(videos)))})
+    if not rows:
+        raise InputError(f"frames must be at least 1, got {frames}")
+    path = Path(out).expanduser()
+    try:
+        path.write_bytes(preview_sheet([videos.frames([row]) for row in rows], videos.info.classes))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    click.echo(path)
+
+
+def _values(options: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Options of the command line as values: numbers, true, false and null as JSON has them, all else as text."""
+    values: dict[str, Any] = {}
+    for name, text in options:
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values

@@ -92,7 +92,7 @@ class FileReader:
             video=video,
             index=torch.from_numpy(self.columns.numbers("index", rows).astype(np.int64)),
             time=torch.from_numpy(self.columns.numbers("time", rows).astype(np.float32)),
-            image=framing.image(images.float() / 255),
+            image=framing.image(images.float().div_(255)),
             label=None if label is None else framing.nearest(label, stored),
             depth=None if depth is None else framing.nearest(depth, stored)[:, None],
             camera=self._camera(rows, stored, framing),
@@ -119,6 +119,31 @@ class FileReader:
                 if path.name not in folders[folder]:
                     what = f"image {path}" if name == "image" else f"{WORDS[name]} {path} of image {files['image']}"
                     yield InputError(f"{what} is missing", hint="an incomplete download or copy")
+
+    def read_file(self, column: str, path: Path, row: int) -> np.ndarray:
+        """What one file of a frame holds, as it is stored; its size is compared with that of its video."""
+        if column == "pose":
+            assert self.form.read_pose is not None
+            return self.form.read_pose(path)
+        values = read_image(path) if column == "image" else self._read_map(column, path)
+        video = str(self.columns.strings("video", [row])[0])
+        if (column == "image" or not self.form.same_view) and self.sizes[video] != (0, 0):
+            _expect_size(values, f"{WORDS[column]} {path}", self.sizes[video], f"the first image of {video}")
+        return values
+
+    def geometry(self, row: int) -> None:
+        """Raise unless a frame's camera and its pose, if it has them, can be those of a real camera."""
+        image = self.root / str(self.columns.strings("image", [row])[0])
+        stored = self.sizes[str(self.columns.strings("video", [row])[0])]
+        if self.form.read_pose is None:  # else it is a file of its own
+            self._poses([row])
+        K = self.columns.arrays("intrinsics", [row], (3, 3))[0] if "intrinsics" in self.has else None
+        if K is not None and stored != (0, 0) and not (0 < K[0, 2] < stored[1] and 0 < K[1, 2] < stored[0]):
+            raise InputError(
+                f"the camera of image {image} has its principal point ({K[0, 2]:.1f}, {K[1, 2]:.1f}) outside the "
+                f"{stored[0]} x {stored[1]} image",
+                hint="intrinsics of another size",
+            )
 
     def _images(self, video: tuple[str, ...], rows: list[int]) -> Tensor:
         images = []

@@ -23,6 +23,15 @@ def available() -> tuple[str, ...]:
     return ("rooms", *ADAPTERS)
 
 
+def load_info(name: str) -> SourceInfo:
+    """What is true of a data set as a whole, whatever copies there are."""
+    _expect("data set", name, available())
+    if name != "rooms":
+        return source(name).info
+    info: SourceInfo = importlib.import_module("stc_lab.data.rooms.videos").INFO
+    return info
+
+
 def load(
     name: str,
     *,

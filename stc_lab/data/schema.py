@@ -69,6 +69,8 @@ class SourceInfo:
         self._check_ids()
 
     def _check_ids(self) -> None:
+        if len(self.classes) > 255:
+            raise InputError(f"data set {self.name!r} must have at most 255 classes, got {len(self.classes)}")
         ids = self.stored_ids()
         both = sorted(ids.keys() & self.ignore_ids.keys())
         wrong = sorted(set(ids.values()) - set(range(len(self.classes))))

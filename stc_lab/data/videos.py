@@ -117,6 +117,10 @@ class Videos:
     def frame_count(self, video: str) -> int:
         return len(self._rows_of(video))
 
+    def duration(self, video: str) -> float:
+        """Time from the first to the last frame of a video, s."""
+        return float(Columns(self.table).numbers("time", [self._rows_of(video)[-1]])[0])
+
     def row(self, video: str, index: int) -> int:
         """Row of the `index`-th frame of a video."""
         rows = self._rows_of(video)

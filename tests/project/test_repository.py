@@ -51,6 +51,7 @@ def test_commands_of_the_documents_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = set(re.findall(r'@main\.command\("([a-z-]+)"\)', (ROOT / "stc_lab" / "cli.py").read_text()))
     commands |= set(re.findall(r"@main\.command\(\)\n(?:@.*\n)*def (\w+)", (ROOT / "stc_lab" / "cli.py").read_text()))
+    commands |= set(re.findall(r"@main\.group\(\)\ndef (\w+)", (ROOT / "stc_lab" / "cli.py").read_text()))
     texts = [*ROOT.glob("*.md"), *(ROOT / "data_cards").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
     for path in texts:
         in_code = " ".join(COMMAND.findall(text_of(path)))
