@@ -68,7 +68,7 @@ class GeometryAndWarping(Recipe):
     source: Literal["rooms", "sevenscenes", "icl"] = "rooms"
     preset: Preset = "quick"
     gap: Annotated[int, Range(1, 20)] = 2
-    seed: Seed = 0
+    seed: Seed = 3  # a room with near and far things
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from stc_lab.data.frames import Clip
 from stc_lab.errors import InputError
-from stc_lab.geometry import forward_splat, identity_warp, inverse_warp, inverse_warp_labels, invert_pose, pose_from
+from stc_lab.geometry import (
+    forward_splat,
+    forward_splat_labels,
+    identity_warp,
+    inverse_warp,
+    inverse_warp_labels,
+    invert_pose,
+    pose_from,
+)
 from stc_lab.geometry.warp import Warped, WarpedLabels, masked_labels
 from stc_lab.metrics import temporal_agreement
 from stc_lab.plots.panels import image_panel, value_panel
@@ -144,10 +152,7 @@ def _warp(
         warped = forward_splat(source.image, *back, camera_target=target.camera)
         if source.label is None:
             return warped, None
-        classes = source.label.unique()
-        votes = (source.label == classes[:, None, None]).to(source.image.dtype)[None]
-        winner = classes[forward_splat(votes, *back, camera_target=target.camera).image.argmax(dim=1)]
-        return warped, masked_labels(winner, warped.visible)
+        return warped, forward_splat_labels(source.label, *back, camera_target=target.camera)
     warped = inverse_warp(
         source.image,
         depths["target"],
