@@ -80,12 +80,12 @@ def test_kornia_returns_no_mask() -> None:
 
 
 def test_where_the_depth_is_zero_kornia_shows_the_principal_point() -> None:
-    """Depth 0 means "unknown" to us. Kornia skips the division and K maps (0, 0, 0) to (cx, cy)."""
+    """Depth 0 means "unknown" to us: the pixel stays, unseen. Kornia does not divide, K maps (0, 0, 0) to (cx, cy)."""
     depth = FLAT.clone()
     depth[..., 3, 4] = 0
     theirs, ours = warp_frame_depth(SOURCE, depth, still(), CAMERA.K), inverse_warp(SOURCE, depth, CAMERA, still())
     torch.testing.assert_close(theirs[0, :, 3, 4], SOURCE[0, :, 5:7, 7:9].mean(dim=(1, 2)))
-    assert (ours.image[0, :, 3, 4] == 0).all()
+    assert torch.equal(ours.image[0, :, 3, 4], SOURCE[0, :, 3, 4])
     assert not ours.visible[0, 3, 4]
 
 

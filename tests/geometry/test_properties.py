@@ -1,5 +1,6 @@
 """What every warp must keep, whatever its size, dtype, batch and channels: drawn by hypothesis."""
 
+import math
 from typing import NamedTuple
 
 import pytest
@@ -50,7 +51,9 @@ class Spec(NamedTuple):
         wide = torch.float64 if self.dtype == torch.float64 else torch.float32
         source = normal(self.batch, self.channels, *size, seed=seed, dtype=self.dtype)
         depth = some_depth(self.batch, *size, seed=seed, dtype=wide)
-        depth[normal(self.batch, 1, *size, seed=seed + 1) > self.known] = self.unknown
+        lost = normal(self.batch, 1, *size, seed=seed + 1) > self.known
+        lost[0, 0, 0, 0] &= math.isfinite(self.unknown)  # all of them is an error
+        depth[lost] = self.unknown
         camera = some_camera(*size, batch=1 if self.cameras == "one" else self.batch, seed=seed, dtype=wide)
         return source, depth, camera, some_motion(self.batch, seed=seed, size=self.motion, dtype=wide)
 
