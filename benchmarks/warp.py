@@ -1,15 +1,19 @@
-"""Time the inverse warp, its visibility included, beside its peers; prints a Markdown table.
+"""Time the inverse warp, its visibility included, beside its peers, and weigh its memory; prints Markdown tables.
 
 Rounds are interleaved, so that load of the machine hits all alike: trust the ratios, not the milliseconds.
-`copy_` of what the warp must read and write, with cold caches, is the floor.
+`copy_` of the logits and the depth, with cold caches, is the floor.
 """
 
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
+import psutil
 import torch
 import torch.nn.functional as F
 from kornia.geometry.depth import warp_frame_depth
@@ -17,11 +21,12 @@ from kornia.geometry.depth import warp_frame_depth
 from stc_lab.geometry import Camera, correspond, inverse_warp, pose_from
 
 Call = Callable[[], torch.Tensor]
+Shape = tuple[int, int, int, int]
+OURS, KORNIA, SAMPLE = "ours", "kornia", "grid_sample"
+MEMORY_SHAPE: Shape = (4, 21, 480, 640)  # an output of 103 MB: far above what else comes and goes
 
 
-def contestants(
-    shape: tuple[int, int, int, int], device: torch.device
-) -> tuple[dict[str, Call], tuple[torch.Tensor, ...]]:
+def contestants(shape: Shape, device: torch.device) -> tuple[dict[str, Call], tuple[torch.Tensor, ...]]:
     """The calls to time, and the tensors that the backward pass must reach."""
     b, _, h, w = shape
     generator = torch.Generator().manual_seed(0)
@@ -34,16 +39,14 @@ def contestants(
     x, y = correspond(depth, camera, T).pixels.detach().unbind(dim=1)
     grid = torch.stack([2 * x / (w - 1) - 1, 2 * y / (h - 1) - 1], dim=-1).requires_grad_()
     calls: dict[str, Call] = {
-        "inverse_warp (with visibility)": lambda: inverse_warp(source, depth, camera, T).image,
-        "kornia warp_frame_depth": lambda: warp_frame_depth(source, depth, T, K),
-        "grid_sample, grid given": lambda: F.grid_sample(
-            source, grid, mode="bilinear", padding_mode="border", align_corners=True
-        ),
+        OURS: lambda: inverse_warp(source, depth, camera, T).image,
+        KORNIA: lambda: warp_frame_depth(source, depth, T, K),
+        SAMPLE: lambda: F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=True),
     }
     return calls, (source, depth, T, grid)
 
 
-def copies(shape: tuple[int, int, int, int], device: torch.device) -> Call:
+def copies(shape: Shape, device: torch.device) -> Call:
     """Copy of the logits and the depth into memory that is already there."""
     pairs = [(torch.randn(s, device=device), torch.empty(s, device=device)) for s in (shape, (shape[0], 1, *shape[2:]))]
 
@@ -69,47 +72,100 @@ def there_and_back(call: Call, upstream: torch.Tensor) -> None:
     call().backward(upstream)
 
 
-@click.command()
-@click.option("--shape", nargs=4, type=int, default=(4, 21, 120, 160), show_default=True, help="b c h w of the logits")
-@click.option("--rounds", default=30, show_default=True)
-@click.option("--threads", default=1, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
-def main(shape: tuple[int, int, int, int], rounds: int, threads: int, device: str) -> None:
-    """Time forward, and forward with backward to all inputs."""
-    torch.set_num_threads(threads)
-    place = torch.device(device)
-    calls, inputs = contestants(shape, place)
-    copy = copies(shape, place)
-    upstream = torch.randn(shape, device=place)
-    flush = torch.zeros(16_000_000, device=place)  # 64 MB: larger than the caches
+def times(shape: Shape, rounds: int, device: torch.device) -> tuple[dict[str, tuple[float, float]], float]:
+    """Median ms of (forward, forward + backward) of each contestant, and of the copy."""
+    calls, inputs = contestants(shape, device)
+    copy = copies(shape, device)
+    upstream = torch.randn(shape, device=device)
+    flush = torch.zeros(16_000_000, device=device)  # 64 MB: larger than the caches
     forward: dict[str, list[float]] = {name: [] for name in calls}
     both: dict[str, list[float]] = {name: [] for name in calls}
     floor: list[float] = []
-    for i in range(rounds + 2):  # the first two only warm up
+    for _ in range(rounds + 2):
         flush.add_(1)
-        floor.append(milliseconds(copy, place))
+        floor.append(milliseconds(copy, device))
         for name, call in calls.items():
             flush.add_(1)
             with torch.no_grad():
-                forward[name].append(milliseconds(call, place))
+                forward[name].append(milliseconds(call, device))
             for value in inputs:
                 value.grad = None
-            both[name].append(milliseconds(partial(there_and_back, call, upstream), place))
-        if i == 1:
-            for times in (floor, *forward.values(), *both.values()):
-                times.clear()
+            flush.add_(1)
+            both[name].append(milliseconds(partial(there_and_back, call, upstream), device))
+    warm = slice(2, None)  # the first two rounds only warm up
+    found = {n: (statistics.median(forward[n][warm]), statistics.median(both[n][warm])) for n in calls}
+    return found, statistics.median(floor[warm])
 
-    copied, ours = statistics.median(floor), next(iter(calls))
-    ours_forward, ours_both = statistics.median(forward[ours]), statistics.median(both[ours])
-    print("| | forward, ms | / copy_ | ours / it | forward + backward, ms | / copy_ | ours / it |")
-    print("|---|---|---|---|---|---|---|")
-    for name in calls:
-        f, fb = statistics.median(forward[name]), statistics.median(both[name])
-        print(
-            f"| {name} | {f:.2f} | {f / copied:.1f} | {ours_forward / f:.2f} "
-            f"| {fb:.2f} | {fb / copied:.1f} | {ours_both / fb:.2f} |"
-        )
-    print(f"| copy_, cold | {copied:.2f} | 1.0 | | | | |")
+
+def peak(name: str, backward: bool) -> float:
+    """Memory that one call takes at its peak, its result included, over the size of the result; in this process."""
+    small, _ = contestants((1, 21, 8, 8), torch.device("cpu"))
+    there_and_back(small[name], torch.ones(1, 21, 8, 8))  # compiled, and its libraries loaded
+    calls, _ = contestants(MEMORY_SHAPE, torch.device("cpu"))
+    upstream = torch.ones(MEMORY_SHAPE)
+    before = psutil.Process().memory_info().rss
+    if backward:
+        there_and_back(calls[name], upstream)
+    else:
+        with torch.no_grad():
+            calls[name]()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return (after - before) / (upstream.numel() * upstream.element_size())
+
+
+@click.command()
+@click.option("--shape", "shapes", nargs=4, type=int, multiple=True, help="b c h w; more than once for several")
+@click.option("--threads", "threads", type=int, multiple=True, help="of torch; more than once for several")
+@click.option("--rounds", default=30, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--memory/--no-memory", default=True, show_default=True, help="also the peak memory, on the CPU")
+@click.option("--peak-of", type=(str, bool), hidden=True)
+def main(
+    shapes: Sequence[Shape],
+    threads: Sequence[int],
+    rounds: int,
+    device: str,
+    memory: bool,
+    peak_of: tuple[str, bool] | None,
+) -> None:
+    """Time forward, and forward with backward to all inputs."""
+    if peak_of is not None:
+        print(peak(*peak_of))
+        return
+    head = (
+        "| logits | threads | copy_ | ours | kornia | grid_sample | ours / copy_ | ours / kornia | ours / grid_sample |"
+    )
+    print(head, "|" + "---|" * 9, sep="\n")
+    for shape in shapes or ((4, 21, 120, 160), (2, 21, 240, 320)):
+        for count in threads or (1, 2):
+            torch.set_num_threads(count)
+            found, floor = times(shape, rounds, torch.device(device))
+            ours, kornia, sample = found[OURS], found[KORNIA], found[SAMPLE]
+            cells = [
+                " / ".join(f"{value:.2f}" for value in pair)
+                for pair in (
+                    ours,
+                    kornia,
+                    sample,
+                    [o / floor for o in ours],
+                    [o / k for o, k in zip(ours, kornia, strict=True)],
+                    [o / s for o, s in zip(ours, sample, strict=True)],
+                )
+            ]
+            print(f"| {list(shape)} | {count} | {floor:.2f} |", " | ".join(cells), "|", flush=True)
+    if memory and device == "cpu":
+        print("\n| peak memory over the result's | forward | forward + backward |", "|---|---|---|", sep="\n")
+        for name in (OURS, KORNIA, SAMPLE):
+            measured = [
+                subprocess.run(
+                    [sys.executable, __file__, "--peak-of", name, str(backward)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout.strip()
+                for backward in (False, True)
+            ]
+            print(f"| {name} |", " | ".join(f"{float(value):.2f}" for value in measured), "|", flush=True)
 
 
 if __name__ == "__main__":
