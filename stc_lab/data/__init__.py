@@ -1,6 +1,7 @@
 """Frames of video from every source in one schema."""
 
 from stc_lab.data.cache import atomic_folder, build_once, cache_root
+from stc_lab.data.convert import converted
 from stc_lab.data.frames import Clip
 from stc_lab.data.load import available, load
 from stc_lab.data.resize import resize_clip, resize_image, resize_nearest
@@ -19,6 +20,7 @@ __all__ = [
     "available",
     "build_once",
     "cache_root",
+    "converted",
     "frame_features",
     "load",
     "resize_clip",

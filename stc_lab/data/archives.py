@@ -30,10 +30,9 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files
     if not archive.is_file():
         raise InputError(f"archive {archive} is missing", hint="a typing error, or a download that was moved")
     with atomic_folder(folder) as partial, _readable(archive):
-        written = files = 0
-        for name, content in _members(archive):
+        written = 0
+        for files, (name, content) in enumerate(_members(archive), start=1):
             path = partial / _safe(archive, name)
-            files += 1
             if content is None:
                 path.mkdir(parents=True, exist_ok=True)
             else:

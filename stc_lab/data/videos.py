@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from stc_lab.data.columns import Columns, rows_of_videos
 from stc_lab.data.frames import Clip
@@ -45,12 +45,14 @@ class Videos:
         has: frozenset[str] | None = None,
         skipped: Mapping[str, int] | None = None,
         problems: Sequence[InputError] = (),
+        known: Mapping[str, Bool[np.ndarray, " n"]] | None = None,
     ) -> None:
         """`read` makes a clip of some rows of one size.
 
         Sizes are (height, width), of all videos or of each: `sizes` those of the clips (0, 0 if it cannot be told),
         `stored_sizes` those of the frames on disk, if they differ. `has` are the fields known of any frame, `skipped`
-        the frames left out by reason, `problems` what the adapter could not read.
+        the frames left out by reason, `problems` what the adapter could not read. `known` says of fields in which rows
+        they are known, where the table cannot tell.
         """
         check_columns(table, info)
         if len(table) == 0:
@@ -59,6 +61,7 @@ class Videos:
         self.has = info.has if has is None else has
         self.skipped = dict(skipped or {})
         self.problems = tuple(problems)
+        self._known = dict(known or {})
         self.table = table
         self._count = len(table)
         self.read = read
@@ -176,7 +179,10 @@ class Videos:
         for name in names:
             if name not in OPTIONAL:
                 raise InputError(f"unknown field {name!r}; legal: {', '.join(OPTIONAL)}")
-            known &= columns.known(name) if name in self.has else False
+            if name in self._known:
+                known &= self._known[name]
+            else:
+                known &= columns.known(name) if name in self.has else False
         return np.flatnonzero(known)
 
     def videos_of(self, rows: Sequence[int]) -> list[str]:
@@ -195,11 +201,19 @@ class Videos:
         return self._rows[video]
 
 
-def array_videos(info: SourceInfo, table: "datasets.Dataset") -> Videos:
-    """Videos of a table in array form (schema.py)."""
+def array_videos(
+    info: SourceInfo,
+    table: "datasets.Dataset",
+    *,
+    known: Mapping[str, Bool[np.ndarray, " n"]] | None = None,
+    skipped: Mapping[str, int] | None = None,
+) -> Videos:
+    """Videos of a table in array form (schema.py); `known` says in which rows a field is known, if not in all."""
     check_columns(table, info)
     size: tuple[int, int] = tuple(table.features["image"].shape[1:])
-    return Videos(info, table, _ArrayReader(Columns(table), info.has, size), sizes=size)
+    has = frozenset(name for name in info.has if known is None or name not in known or known[name].any())
+    reader = _ArrayReader(Columns(table), has, size)
+    return Videos(info, table, reader, sizes=size, has=has, known=known, skipped=skipped)
 
 
 @dataclass(frozen=True)
@@ -222,7 +236,7 @@ class _ArrayReader:
                 return None
             return torch.from_numpy(self.columns.arrays(name, rows, shapes[name])).to(dtype)
 
-        image, depth, K = read("image", torch.float32), read("depth", torch.float32), read("intrinsics", torch.float32)
+        image, depth, K, pose = (read(name, torch.float32) for name in ("image", "depth", "intrinsics", "pose"))
         assert image is not None
         return Clip(
             video=tuple(map(str, self.columns.strings("video", rows))),
@@ -231,8 +245,8 @@ class _ArrayReader:
             image=image / 255,
             label=read("label", torch.int64),
             depth=None if depth is None else depth[:, None],
-            camera=None if K is None else Camera(K, *self.size),
-            T_world_camera=read("pose", torch.float32),
+            camera=None if K is None or bool(K[:, 0, 0].isnan().any()) else Camera(K, *self.size),
+            T_world_camera=None if pose is None or bool(pose[:, 0, 0].isnan().any()) else pose,
         )
 
 
