@@ -123,9 +123,7 @@ def test_frames_that_do_not_overlap_are_refused(clip: Clip) -> None:
 def test_bad_arguments_say_what_is_legal(clip: Clip) -> None:
     with pytest.raises(InputError, match="gaps must lie between 1 and"):
         warp_by_gap(clip, [len(clip)])
-    with pytest.raises(
-        InputError, match="error must be one of depth_scale, focal_scale, translation_scale, yaw"
-    ):
+    with pytest.raises(InputError, match="error must be one of depth_scale, focal_scale, translation_scale, yaw"):
         perturbation_sweep(clip[0], clip[1], "roll", [1])
     with pytest.raises(InputError, match="scales must be positive"):
         GeometryError(depth_scale=0)
