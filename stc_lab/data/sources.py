@@ -16,6 +16,7 @@ ADAPTERS = (
     "camvid",
     "icl",
     "sevenscenes",
+    "tum",
 )
 FILMS = ("video",)  # of these, the root is a file
 
