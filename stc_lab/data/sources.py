@@ -15,6 +15,7 @@ from stc_lab.data.videos import Videos
 ADAPTERS = (
     "camvid",
     "icl",
+    "kitti",
     "sevenscenes",
     "tum",
 )

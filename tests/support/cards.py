@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from mini_kitti import write_kitti
 from mini_tum import write_tum
 from miniatures import write_camvid, write_icl, write_sevenscenes
 
@@ -14,6 +15,7 @@ CARDS = Path(__file__).parents[2] / "data_cards"
 MINIATURES: dict[str, Callable[[Path], Path]] = {
     "camvid": lambda root: write_camvid(root, {"0001TP": [1, 2]}),
     "icl": lambda root: write_icl(root, 1),
+    "kitti": write_kitti,
     "sevenscenes": lambda root: write_sevenscenes(root, 1),
     "tum": lambda root: write_tum(root / "rgbd_dataset_freiburg1_desk"),
 }
