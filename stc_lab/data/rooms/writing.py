@@ -4,10 +4,10 @@ import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -52,11 +52,11 @@ def write_split(
                 _write_video(writer, name, config, device)
                 _report(progress, done, count)
         else:
-            parts = _rendered_by_workers(folder, names, config, has, device, workers)
-            for done, part in enumerate(parts, start=1):
-                _append(writer, part)
-                part.unlink()
-                _report(progress, done, count)
+            with closing(_rendered_by_workers(folder, names, config, has, device, workers)) as parts:
+                for done, part in enumerate(parts, start=1):
+                    _append(writer, part)
+                    part.unlink()
+                    _report(progress, done, count)
         writer.finalize()
     with path.open("rb+") as file:
         os.fsync(file.fileno())
@@ -90,7 +90,7 @@ def _append(writer: "ArrowWriter", part: Path) -> None:
 
 def _rendered_by_workers(
     folder: Path, names: list[str], config: RoomsConfig, has: frozenset[str], device: str, workers: int
-) -> Iterator[Path]:
+) -> Generator[Path, None, None]:
     """The tables of single videos, in the order of `names`, each rendered by one of several processes."""
     context = multiprocessing.get_context("spawn")  # a fork would copy this process's threads' locks
     stop = context.Event()

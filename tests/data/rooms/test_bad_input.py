@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ MINI = replace(PRESETS["tiny"], train_scenes=1, frames=2, height=16, width=24)
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"motion": "flying"}, "motion must be one of dolly, handheld, got 'flying'"),
+        ({"motion": "flying"}, "motion must be one of dolly, handheld, tracking, got 'flying'"),
         ({"frames": 0}, "frames must be between 1 and 100000, got 0"),
         ({"frames": 2.5}, "frames must be a whole number, got 2.5"),
         ({"exceptions": 1.5}, "exceptions must be between 0 and 1"),
@@ -71,6 +72,20 @@ def test_cameras_outside_the_room_or_lost() -> None:
         exact_flow(scene, camera, T, lost)
     with pytest.raises(InputError, match="supersample must be at least 1, got 0"):
         render(scene, camera, T, supersample=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"workers": 0}, "workers must be a whole number between 1 and 256, got 0"),
+        ({"workers": 1.5}, "workers must be a whole number"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used here"),
+    ],
+)
+def test_workers_and_devices_that_are_none(tmp_path: Path, option: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rooms_videos("train", MINI, tmp_path, **option)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:

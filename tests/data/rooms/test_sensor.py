@@ -48,6 +48,17 @@ def test_one_knob_leaves_the_draws_of_the_others() -> None:
     assert torch.allclose(exposure.apply(_grey(8), _draws()), both.apply(_grey(8), _draws()), atol=1e-6)
 
 
+def test_a_video_in_pieces_of_sixteen_frames_is_recorded_as_at_once() -> None:
+    """Also for pictures whose number of values is no multiple of anything."""
+    for size in ((5, 7), (20, 30)):
+        x = torch.rand(41, 3, *size, generator=_draws(3))
+        sensor = replace(Sensor(), memory=0.9)
+        whole, noise = sensor.apply(x, _draws()), _draws()
+        faults = sensor.draw(41, noise)
+        pieces = [sensor.record(x[i : i + 16], faults.part(i, i + 16), noise) for i in (0, 16, 32)]
+        assert torch.equal(torch.cat(pieces), whole)
+
+
 def test_noise_and_exposure_have_their_strength() -> None:
     noisy = replace(CLEAN, noise=0.03).apply(_grey(50), _draws())
     assert abs(float((noisy - 0.5).std()) - 0.03) < 5e-4

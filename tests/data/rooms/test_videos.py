@@ -8,12 +8,15 @@ import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from stc_lab.data import Clip
 from stc_lab.data.rooms import PRESETS, RoomsConfig, render_video, rooms_videos
-from stc_lab.data.rooms.config import SPLITS
+from stc_lab.data.rooms.config import FIRST_SEED, MOST_SCENES, SPLITS
+from stc_lab.errors import InputError
 
 MINI = replace(PRESETS["tiny"], train_scenes=2, frames=3, height=16, width=24)
 _RENDER = """
@@ -76,7 +79,8 @@ def test_a_digest_follows_every_setting_but_the_number_of_scenes() -> None:
         if not field.name.endswith("_scenes"):
             value = getattr(MINI, field.name)
             other = {"motion": "handheld", "fov": 60.0, "shadows": False, "clutter": 2, "motion_blur_samples": 9}
-            changed = other.get(field.name, (value or 0) + (1 if field.type is int else 0.1))
+            step = 1 if field.type is int else 0.1
+            changed = other[field.name] if field.name in other else (value or 0) + step
             assert replace(MINI, **{field.name: changed}).digest() != MINI.digest(), field.name
 
 
@@ -116,3 +120,62 @@ def test_an_interrupted_rendering_leaves_nothing_that_counts(tmp_path: Path, how
     assert not [path for path in _folders(cache) if not path.name.startswith(".")]
     rooms_videos("train", MINI, cache)  # another folder: its lock is free, so what the dead one left goes too
     assert [path.name for path in _folders(cache)] == [path.name for path in _folders(cache) if path.name[0] != "."]
+
+
+def test_workers_write_the_same_table(tmp_path: Path) -> None:
+    """Byte for byte, with progress after each scene; no part of a video is left beside the table."""
+    config = replace(MINI, train_scenes=5, moving_objects=1)
+    done: list[tuple[int, int]] = []
+    for name, workers in (("one", 1), ("two", 2)):
+        rooms_videos("train", config, tmp_path / name, workers=workers, progress=lambda i, n: done.append((i, n)))
+    assert done == [(i, 5) for i in range(1, 6)] * 2
+    (one,), (two,) = _folders(tmp_path / "one"), _folders(tmp_path / "two")
+    assert sorted(path.name for path in two.iterdir()) == ["config.json", "frames.arrow"]
+    assert (one / "frames.arrow").read_bytes() == (two / "frames.arrow").read_bytes()
+
+
+def test_a_worker_that_fails_leaves_nothing_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is a fresh process: its error comes from what it was asked, here a room too full to fit anything."""
+    from stc_lab.data.rooms import writing
+
+    monkeypatch.setattr(writing, "video_name", lambda split, scene: f"rooms-{split}-x")
+    with pytest.raises(InputError, match="video must be named like"):
+        rooms_videos("train", MINI, tmp_path, workers=2)
+    assert not _folders(tmp_path)
+
+
+def test_a_long_video_is_rendered_and_written_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So memory does not grow with its length: no more frames at a time than a fixed number of pixels."""
+    from stc_lab.data.rooms import clips, writing
+
+    log: list[str] = []
+    monkeypatch.setattr(clips, "_PIXELS_AT_ONCE", 16 * 16 * 24)
+    exposed, rows = clips.exposed, writing._rows
+
+    def logged(*args: Any, **options: Any) -> Any:
+        log.append(f"render {options['first']}-{options['last']}")
+        return exposed(*args, **options)
+
+    def stored(clip: Clip) -> dict[str, Any]:
+        log.append(f"write {len(clip)}")
+        return rows(clip)
+
+    monkeypatch.setattr(clips, "exposed", logged)
+    monkeypatch.setattr(writing, "_rows", stored)
+    config = replace(MINI, train_scenes=1, frames=40, motion="handheld", memory=0.9)
+    videos = rooms_videos("train", config, tmp_path)
+    assert log == ["render 0-16", "write 16", "render 16-32", "write 16", "render 32-40", "write 8"]
+    log.clear()
+    stored_clip, whole = videos.clip(videos.names[0]), render_video(videos.names[0], config)
+    assert log == ["render 0-40"]
+    assert torch.allclose(stored_clip.image, whole.image, atol=0.5 / 255 + 1e-5)
+    assert torch.allclose(stored_clip.depth, whole.depth, rtol=1e-5)  # type: ignore[arg-type]
+
+
+def test_presets_have_their_sizes() -> None:
+    sizes = {name: (config.height, config.width) for name, config in PRESETS.items()}
+    assert sizes == {"tiny": (32, 48), "quick": (64, 96), "full": (64, 96), "hd": (240, 320)}
+    full = PRESETS["full"]
+    assert full.train_scenes >= 80 and full.test_scenes >= 20
+    firsts = {split: set(range(FIRST_SEED[split], FIRST_SEED[split] + MOST_SCENES)) for split in SPLITS}
+    assert not firsts["train"] & firsts["val"] and not firsts["val"] & firsts["test"]
