@@ -1,27 +1,34 @@
 """Time the index of a large data set in files, and the loader of pairs beside the net that consumes them."""
 
+import contextlib
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from stc_lab.data import SourceInfo, Videos
+from stc_lab.data import PairStream, SourceInfo, Videos, converted, load
 from stc_lab.data.frame_files import FileFormat, file_videos
 from stc_lab.data.pose_files import read_pose
 from stc_lab.data.sequences import FileSequence
 from stc_lab.data.tree import Tree
 from stc_lab.geometry import Camera
+from stc_lab.models import FPNSegmenter
+from stc_lab.training import SegmentationRecipe, train
+from stc_lab.training.memory import FrameMemory
 
 INFO = SourceInfo(
     name="benchmark",
@@ -129,6 +136,79 @@ def open_once(root: Path, read: bool) -> None:
     videos.pairs(10)
     seconds = time.perf_counter() - began
     print(json.dumps({"frames": len(videos), "seconds": seconds, "megabytes": megabytes() - before}))
+
+
+@main.command()
+@click.option("--seconds", default=10.0, show_default=True, help="of each measurement, after a warm-up")
+@click.option("--rounds", default=3, show_default=True, help="interleaved; the median counts")
+def loader(seconds: float, rounds: int) -> None:
+    """Pairs a second at 64 x 96 px: what the loader delivers, and what a training step of the default net consumes."""
+    torch.set_num_threads(1)
+    videos = load("rooms", preset="quick")
+    recipe = SegmentationRecipe.continuation()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["STC_LAB_CACHE"] = folder
+        files = load("sevenscenes", root=write_frames(Path(folder) / "seq-01", 120), size=videos.size)
+        contestants: dict[str, Callable[[], float]] = {}
+        sources = {
+            "rooms, mapped from the cache": videos,
+            "640 x 480 px colour and depth in files": files,
+            "the same, converted once": converted(files),
+        }
+        for name, source in sources.items():
+            for workers in (0, 1, 2):
+                contestants[f"{name}, {workers} workers"] = partial(delivered, source, workers, seconds)
+        contestants["consumed by training, frames in memory"] = partial(consumed, videos, recipe, seconds)
+        found: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(rounds):
+            for name, measure in contestants.items():
+                found[name].append(measure())
+    print("| | pairs/s |\n|---|---|")
+    for name, rates in found.items():
+        print(f"| {name} | {statistics.median(rates):.0f} |")
+
+
+def write_frames(folder: Path, count: int) -> Path:
+    """Smooth 640 x 480 px pictures and depth in the layout of 7-Scenes, as large on disk as photographs are."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).resize((640, 480))
+        coarse.save(folder / f"frame-{n:06d}.color.jpg", quality=92)
+        ramp = np.linspace(500, 4000, 640).astype(np.uint16) + rng.integers(0, 20, (480, 640)).astype(np.uint16)
+        Image.fromarray(ramp).save(folder / f"frame-{n:06d}.depth.png")
+        np.savetxt(folder / f"frame-{n:06d}.pose.txt", np.eye(4))
+    return folder
+
+
+def delivered(videos: Videos, workers: int, seconds: float) -> float:
+    """Pairs a second of a DataLoader, after its workers have started."""
+    stream = PairStream(videos, (1, 2, 4, 8), batch=4, passes=None)
+    batches = iter(DataLoader(stream, batch_size=None, num_workers=workers))
+    for _ in range(10):
+        next(batches)
+    pairs, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        pairs += len(next(batches)[0])
+    return pairs / (time.perf_counter() - began)
+
+
+def consumed(videos: Videos, recipe: SegmentationRecipe, seconds: float) -> float:
+    """Pairs a second of training steps with consistency, once the frames and their edges are in memory."""
+    marks: list[float] = []
+    memory = FrameMemory(videos)
+    for step in range(0, len(videos), 64):
+        rows = list(range(step, min(step + 64, len(videos))))
+        memory.edges(rows, memory.frames(rows).image, stride=FPNSegmenter().coarse_stride)
+
+    def tick(_: dict[str, Any]) -> None:
+        marks.append(time.perf_counter())
+        if len(marks) > 10 and marks[-1] - marks[5] > seconds:
+            raise StopIteration
+
+    with contextlib.suppress(StopIteration):
+        train(FPNSegmenter(len(videos.info.classes)), videos, recipe, memory=memory, log=tick)
+    return recipe.pairs * (len(marks) - 6) / (marks[-1] - marks[5])
 
 
 if __name__ == "__main__":
