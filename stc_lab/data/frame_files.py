@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int16
+from jaxtyping import Float32, Float64, Int16
 from torch import Tensor
 
 from stc_lab.data.columns import Columns
@@ -35,6 +35,7 @@ class FileFormat:
     label_lookup: Int16[np.ndarray, " ids"] | None = None  # None: from the info's label_ids and ignore_ids
     label_divisor: int = 1  # of instance maps: class * divisor + instance
     read_pose: Callable[[Path], Float64[np.ndarray, "4 4"]] | None = None  # of a frame's own file; None: they are given
+    read_depth: Callable[[Path], Float32[np.ndarray, "h w"]] | None = None  # m, 0 unknown; None: of 16-bit pictures
 
     def frame(self, stored: tuple[int, int]) -> Framing:
         return WHOLE if self.framing is None else self.framing(stored)
@@ -178,6 +179,8 @@ class FileReader:
     def _read_map(self, column: str, path: Path) -> np.ndarray:
         if column == "label":
             return read_labels(path, self.lookup, divisor=self.form.label_divisor)
+        if self.form.read_depth is not None:
+            return self.form.read_depth(path)
         return read_depth(path, per_metre=self.info.depth_per_metre or 1.0, unknown=self.info.depth_unknown)
 
     def _camera(self, rows: list[int], stored: tuple[int, int], framing: Framing) -> Camera | None:
