@@ -57,7 +57,13 @@ def check(videos: Videos, *, threads: int = 2, progress: Callable[[int, int], No
     """
     if threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
+    times = {name: videos.times(name) for name in videos.names}
     problems = [str(problem) for problem in videos.problems]
+    problems += [
+        f"video {name!r} goes back in time, or stands still"
+        for name in videos.names
+        if (np.diff(times[name]) <= 0).any()
+    ]
     labels = np.zeros(256, np.int64)
     disk = sum(_bytes(Path(file["filename"])) for file in videos.table.cache_files)
     began = time.perf_counter()
@@ -84,7 +90,7 @@ def check(videos: Videos, *, threads: int = 2, progress: Callable[[int, int], No
         problems=problems,
         class_share={name: pixels / classified for name, pixels in shares.items()} if classified else {},
         ignored_share=float(labels[videos.info.ignore_index]) / counted if counted else 0.0,
-        filmed=sum(videos.duration(name) for name in videos.names),
+        filmed=float(sum(own[-1] for own in times.values())),
         disk=disk,
         memory=_memory(videos),
         seconds=seconds,

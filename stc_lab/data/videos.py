@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from stc_lab.data.columns import Columns, rows_of_videos
 from stc_lab.data.frames import Clip
@@ -120,9 +120,10 @@ class Videos:
     def frame_count(self, video: str) -> int:
         return len(self._rows_of(video))
 
-    def duration(self, video: str) -> float:
-        """Time from the first to the last frame of a video, s."""
-        return float(Columns(self.table).numbers("time", [self._rows_of(video)[-1]])[0])
+    def times(self, video: str) -> Float64[np.ndarray, " n"]:
+        """Time of each frame of a video, s since its first."""
+        rows = self._rows_of(video)
+        return np.asarray(self.table.data.column("time").slice(rows.start, len(rows)))
 
     def row(self, video: str, index: int) -> int:
         """Row of the `index`-th frame of a video."""

@@ -130,7 +130,8 @@ def odd(tree: Tree) -> Iterator[FileSequence]:
     poses = np.stack([pose(0), np.diag([1.0, 1, 2, 1]), np.full((4, 4), np.nan)])
     camera = Camera.from_parameters(50, 50, 320, 24, height=48, width=64, dtype=torch.float64)
     images, depths = ([f"{kind}/{n:05d}.{end}" for n in range(3)] for kind, end in (("image", "jpg"), ("depth", "png")))
-    yield FileSequence("a", range(3), images, depth=depths, camera=camera, pose=poses)
+    times = np.array([0.0, 2.0, 1.5])
+    yield FileSequence("a", range(3), images, depth=depths, camera=camera, pose=poses, time=times)
 
 
 def test_odd_units_cameras_and_poses_are_named(tmp_path: Path) -> None:
@@ -139,7 +140,8 @@ def test_odd_units_cameras_and_poses_are_named(tmp_path: Path) -> None:
     assert text.count("reaches 200") == 3  # millimetres taken for metres
     assert text.count("principal point (320.0, 24.0) outside the 48 x 64 image") == 2  # of frames with good poses
     assert text.count("no rigid motion") == 1 and "00001.jpg" in text
-    assert len(report.problems) == 6
+    assert text.count("'a' goes back in time") == 1
+    assert len(report.problems) == 7
 
 
 def test_frames_in_arrays_are_checked_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Converted videos are the same videos, and never those of files that have changed since."""
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,6 +114,16 @@ def test_interruption_leaves_nothing(root: Path) -> None:
         converted(load("camvid", root=root), progress=interrupt)
     assert not kept(root)
     assert len(converted(load("camvid", root=root))) == 5
+
+
+def test_a_full_disk_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"disk or your quota is full; nothing half-written.*STC_LAB_CACHE"):
+        converted(load("camvid", root=root))
+    assert not kept(root)
 
 
 def test_arrays_are_not_converted(root: Path) -> None:
