@@ -17,6 +17,7 @@ ADAPTERS = (
     "icl",
     "kitti",
     "sevenscenes",
+    "sintel",
     "tum",
 )
 FILMS = ("video",)  # of these, the root is a file

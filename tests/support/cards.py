@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from mini_kitti import write_kitti
+from mini_sintel import write_sintel
 from mini_tum import write_tum
 from miniatures import write_camvid, write_icl, write_sevenscenes
 
@@ -17,6 +18,7 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "icl": lambda root: write_icl(root, 1),
     "kitti": write_kitti,
     "sevenscenes": lambda root: write_sevenscenes(root, 1),
+    "sintel": write_sintel,
     "tum": lambda root: write_tum(root / "rgbd_dataset_freiburg1_desk"),
 }
 
