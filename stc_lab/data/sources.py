@@ -16,9 +16,11 @@ ADAPTERS = (
     "camvid",
     "icl",
     "kitti",
+    "scannet",
     "sevenscenes",
     "sintel",
     "tum",
+    "vspw",
 )
 FILMS = ("video",)  # of these, the root is a file
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 from mini_kitti import write_kitti
+from mini_scannet import write_scannet
 from mini_sintel import write_sintel
 from mini_tum import write_tum
+from mini_vspw import write_vspw
 from miniatures import write_camvid, write_icl, write_sevenscenes
 
 CARDS = Path(__file__).parents[2] / "data_cards"
@@ -17,9 +19,11 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "camvid": lambda root: write_camvid(root, {"0001TP": [1, 2]}),
     "icl": lambda root: write_icl(root, 1),
     "kitti": write_kitti,
+    "scannet": write_scannet,
     "sevenscenes": lambda root: write_sevenscenes(root, 1),
     "sintel": write_sintel,
     "tum": lambda root: write_tum(root / "rgbd_dataset_freiburg1_desk"),
+    "vspw": write_vspw,
 }
 
 
