@@ -13,7 +13,9 @@ from stc_lab.data.schema import SourceInfo
 from stc_lab.data.videos import Videos
 
 ADAPTERS = (
+    "apolloscape",
     "camvid",
+    "davis",
     "icl",
     "kitti",
     "scannet",
@@ -21,6 +23,7 @@ ADAPTERS = (
     "sintel",
     "tum",
     "vspw",
+    "youtubevos",
 )
 FILMS = ("video",)  # of these, the root is a file
 

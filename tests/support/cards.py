@@ -5,18 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from mini_apolloscape import write_apolloscape
+from mini_davis import write_davis
 from mini_kitti import write_kitti
 from mini_scannet import write_scannet
 from mini_sintel import write_sintel
 from mini_tum import write_tum
 from mini_vspw import write_vspw
+from mini_youtubevos import write_youtubevos
 from miniatures import write_camvid, write_icl, write_sevenscenes
 
 CARDS = Path(__file__).parents[2] / "data_cards"
 
 # One line for each adapter: writes a copy of its first split into an empty folder and returns what is its root.
 MINIATURES: dict[str, Callable[[Path], Path]] = {
+    "apolloscape": write_apolloscape,
     "camvid": lambda root: write_camvid(root, {"0001TP": [1, 2]}),
+    "davis": write_davis,
     "icl": lambda root: write_icl(root, 1),
     "kitti": write_kitti,
     "scannet": write_scannet,
@@ -24,6 +29,7 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "sintel": write_sintel,
     "tum": lambda root: write_tum(root / "rgbd_dataset_freiburg1_desk"),
     "vspw": write_vspw,
+    "youtubevos": write_youtubevos,
 }
 
 
