@@ -240,13 +240,14 @@ def _sample(source, place, right, below, ax, ay, whole, found, image, first):
 @no_type_check
 def _gather_back(channels, source, grad, first, wanted, place, right, below, ax, ay, found, d_source, du, dv):
     """Gradients of the pixels that a strip was sampled from and, added to du and dv, of the positions."""
+    zero = ax.dtype.type(0)
     for c in range(channels[0], channels[1]):
         g = grad[c].reshape(-1)[first : first + len(place)]
         if wanted[0]:
             plane = d_source[c].reshape(-1)
             for k in range(len(g)):
                 i, j, b = place[k], place[k] + right[k], below[k]
-                own = ax.dtype.type(0) if found[k] == BEHIND else g[k]
+                own = zero if found[k] == BEHIND else g[k]
                 lower = own * ay[k]
                 lower_right, upper_right = lower * ax[k], (own - lower) * ax[k]
                 plane[i] += own - lower - upper_right
@@ -258,8 +259,9 @@ def _gather_back(channels, source, grad, first, wanted, place, right, below, ax,
             for k in range(len(g)):
                 i, j, b = place[k], place[k] + right[k], below[k]
                 top, bottom, left = plane[j] - plane[i], plane[j + b] - plane[i + b], plane[i + b] - plane[i]
-                du[k] += g[k] * (top + ay[k] * (bottom - top))
-                dv[k] += g[k] * (left + ax[k] * (bottom - top))
+                asked = g[k] != 0  # what a mask took out of the loss must not come back as 0 times NaN
+                du[k] += g[k] * (top + ay[k] * (bottom - top)) if asked else zero
+                dv[k] += g[k] * (left + ax[k] * (bottom - top)) if asked else zero
 
 
 @_compiled

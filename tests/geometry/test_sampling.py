@@ -152,6 +152,17 @@ def test_infinite_logits_stay_where_they_are() -> None:
     assert torch.equal(sample_pixels(source, torch.stack([x, y])[None].double()), source)
 
 
+def test_what_is_masked_out_of_the_loss_poisons_no_gradient() -> None:
+    camera = Camera.from_fov(6, 8, 60.0, dtype=torch.float64)
+    source, depth = random(1, 2, 6, 8), 2 + random(1, 1, 6, 8).sin()
+    source[0, 1] = -torch.inf
+    vector = (0.02 * random(1, 6)).requires_grad_()
+    image = inverse_warp(source, depth, camera, pose_from(vector[:, :3], vector[:, 3:])).image
+    gradient = torch.autograd.grad(image[:, 0].sum(), vector)[0]
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
+
+
 def test_positions_that_are_no_numbers_stay_inside_memory() -> None:
     source = random(1, 2, 5, 6)
     pixels = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -1e30]).double().expand(1, 2, 1, 5)
