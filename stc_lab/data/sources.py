@@ -16,6 +16,7 @@ ADAPTERS = (
     "apolloscape",
     "camvid",
     "davis",
+    "folder",
     "icl",
     "kitti",
     "scannet",

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from mini_apolloscape import write_apolloscape
 from mini_davis import write_davis
+from mini_folder import write_images
 from mini_kitti import write_kitti
 from mini_scannet import write_scannet
 from mini_sintel import write_sintel
@@ -22,6 +23,7 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "apolloscape": write_apolloscape,
     "camvid": lambda root: write_camvid(root, {"0001TP": [1, 2]}),
     "davis": write_davis,
+    "folder": write_images,
     "icl": lambda root: write_icl(root, 1),
     "kitti": write_kitti,
     "scannet": write_scannet,
