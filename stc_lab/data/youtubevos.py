@@ -111,7 +111,9 @@ def youtubevos_videos(root: Path, split: str, *, all_frames: bool = False, label
     """
     if labels not in LABELS:
         raise InputError(f"labels of YouTube-VOS must be one of {', '.join(LABELS)}, got {labels!r}")
-    sequences = partial(_sequences, split=split, all_frames=bool(all_frames))
+    if all_frames not in (True, False):
+        raise InputError(f"all_frames of YouTube-VOS must be True or False, got {all_frames!r}")
+    sequences = partial(_sequences, split=split, all_frames=all_frames)
     if labels == "instance":
         return file_videos(INFO, root, sequences)
     categories = _categories(root / split / "meta.json", split)

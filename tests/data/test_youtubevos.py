@@ -152,6 +152,7 @@ def test_ids_that_cannot_be(root: Path) -> None:
 def test_options_and_roots_that_do_not_fit(root: Path) -> None:
     for options, message in (
         ({"labels": "semantic"}, "labels of YouTube-VOS must be one of instance, category, got 'semantic'"),
+        ({"all_frames": "False"}, "all_frames of YouTube-VOS must be True or False, got 'False'"),
         ({"all_frames": True}, "no folder train_all_frames/JPEGImages or all_frames/train_all_frames/JPEGImages"),
         ({"split": "valid"}, "no folder valid/JPEGImages.*root must hold train, valid or test"),
         ({"split": "val"}, "legal: train, valid, test"),
