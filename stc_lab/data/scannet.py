@@ -110,7 +110,7 @@ def scannet_videos(
 
     Colour images and label maps are brought to the size of the depth maps, 480 x 640 px, which are taken as registered,
     as ScanNet's authors say they are. The camera is that of the colour images, scaled, since a warp moves their pixels;
-    `camera="depth"` takes the depth camera's, whose focal lengths differ by about 1 %.
+    `camera="depth"` takes the depth camera's, whose focal lengths differ by 1 to 2 %.
 
     `labels`: "label-filt" or "label" (None: the first that a scan has), or "none". Their `ids` are "scannet", mapped by
     scannetv2-labels.combined.tsv, or "nyu40"; None: 16-bit maps hold ScanNet's ids, 8-bit maps those of NYU40.

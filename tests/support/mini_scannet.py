@@ -1,4 +1,4 @@
-"""Miniature scans of ScanNet in the layouts of its exports: the sizes are true, the pictures are of one colour."""
+"""Miniature scans of ScanNet in the layouts of its exports; `scale` divides the true sizes of their pictures."""
 
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
@@ -26,14 +26,20 @@ def write_label_map(path: Path, ids: Mapping[int, int | None] = OWN_IDS) -> None
     path.write_text("\n".join(["id\traw_category\tcategory\tcount\tnyu40id\teigen13id", *rows]) + "\n")
 
 
-def label(ids: Sequence[int], *, bits: int) -> np.ndarray:
+def sizes(scale: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of colour images and label maps, and of depth maps."""
+    return (COLOR[0] // scale, COLOR[1] // scale), (DEPTH[0] // scale, DEPTH[1] // scale)
+
+
+def label(ids: Sequence[int], size: tuple[int, int], *, bits: int) -> np.ndarray:
     """A map whose columns, from left to right, hold these ids in equal shares."""
-    columns = np.repeat(np.array(ids), -(-COLOR[1] // len(ids)))[: COLOR[1]]
-    return np.tile(columns, (COLOR[0], 1)).astype(np.uint16 if bits == 16 else np.uint8)
+    columns = np.repeat(np.array(ids), -(-size[1] // len(ids)))[: size[1]]
+    return np.tile(columns, (size[0], 1)).astype(np.uint16 if bits == 16 else np.uint8)
 
 
-def depth(n: int) -> np.ndarray:
-    values = np.full(DEPTH, 1000 + n, np.uint16)
+def depth(n: int, size: tuple[int, int]) -> np.ndarray:
+    """Of 1 m and n mm, but unknown in the first column."""
+    values = np.full(size, 1000 + n, np.uint16)
     values[:, 0] = 0
     return values
 
@@ -46,20 +52,21 @@ def write_scan(
     labels: str | None = None,
     ids: Sequence[int] = (0, 1, 2, 3),
     bits: int = 16,
-    color_size: tuple[int, int] = COLOR,
+    scale: int = 16,
     stem: str = "{}",
     camera: str = "intrinsic/intrinsic_{}.txt",
 ) -> Path:
     """A scan as SensReader's Python reader exports it; `labels` is the folder of its label maps."""
+    color_size, depth_size = sizes(scale)
     for kind in ("color", "depth", "pose", *([labels] if labels else [])):
         (folder / kind).mkdir(parents=True)
     for n in numbers:
         name = stem.format(n)
         Image.fromarray(colour(n, color_size)).save(folder / "color" / f"{name}.jpg")
-        Image.fromarray(depth(n)).save(folder / "depth" / f"{name}.png", compress_level=1)
+        Image.fromarray(depth(n, depth_size)).save(folder / "depth" / f"{name}.png", compress_level=1)
         np.savetxt(folder / "pose" / f"{name}.txt", LOST if n in lost else pose(n), fmt="%f")
         if labels:
-            Image.fromarray(label(ids, bits=bits)).save(folder / labels / f"{name}.png", compress_level=1)
+            Image.fromarray(label(ids, color_size, bits=bits)).save(folder / labels / f"{name}.png", compress_level=1)
     for sensor, K in {"color": COLOR_K, "depth": DEPTH_K}.items():
         path = folder / camera.format(sensor)
         path.parent.mkdir(exist_ok=True)
@@ -67,9 +74,12 @@ def write_scan(
     return folder
 
 
-def write_scan_of_cpp_reader(folder: Path, numbers: Sequence[int], *, lost: Collection[int] = ()) -> Path:
+def write_scan_of_cpp_reader(
+    folder: Path, numbers: Sequence[int], *, lost: Collection[int] = (), scale: int = 16
+) -> Path:
     """A scan as SensReader's C++ reader exports it: depth as PGM, and one file of facts."""
     folder.mkdir(parents=True)
+    color_size, depth_size = sizes(scale)
     lines = [f"m_{sensor}{side} = {n}" for sensor, size in (("color", COLOR), ("depth", DEPTH))
              for side, n in zip(("Height", "Width"), size, strict=True)]  # fmt: skip
     for sensor, K in {"Color": COLOR_K, "Depth": DEPTH_K}.items():
@@ -77,9 +87,11 @@ def write_scan_of_cpp_reader(folder: Path, numbers: Sequence[int], *, lost: Coll
     (folder / "_info.txt").write_text("m_versionNumber = 4\n" + "\n".join(lines) + "\nm_depthShift = 1000\n")
     for n in numbers:
         stem = folder / f"frame-{n:06d}"
-        Image.fromarray(colour(n, COLOR)).save(f"{stem}.color.jpg")
-        head = f"P5\n# data values are 16-bit each; depth shift is 1000\n{DEPTH[1]} {DEPTH[0]}\n65535\n".encode()
-        Path(f"{stem}.depth.pgm").write_bytes(head + depth(n).astype(">u2").tobytes())
+        Image.fromarray(colour(n, color_size)).save(f"{stem}.color.jpg")
+        head = (
+            f"P5\n# data values are 16-bit each; depth shift is 1000\n{depth_size[1]} {depth_size[0]}\n65535\n".encode()
+        )
+        Path(f"{stem}.depth.pgm").write_bytes(head + depth(n, depth_size).astype(">u2").tobytes())
         np.savetxt(f"{stem}.pose.txt", LOST if n in lost else pose(n), fmt="%g")
     return folder
 
