@@ -1,6 +1,5 @@
 """The repository itself: sizes, commands, links, and nothing that only one machine knows."""
 
-import ast
 import re
 import subprocess
 from pathlib import Path
@@ -74,25 +73,6 @@ def test_licence_is_whole() -> None:
 def test_modules_are_short() -> None:
     long = {path.name: count for path in package_sources() if (count := len(path.read_text().splitlines())) > 320}
     assert not long
-
-
-RESAMPLERS = {
-    "grid_sample": {"mode", "padding_mode", "align_corners"},
-    "interpolate": {"mode"},
-}
-
-
-def test_every_resampler_is_explicit() -> None:
-    """A default of `grid_sample` changed once, and nobody noticed: mode, padding and corners are always said."""
-    bare = []
-    for path in package_sources():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
-                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                said = {keyword.arg for keyword in node.keywords}
-                if not RESAMPLERS.get(name, set()) <= said:
-                    bare.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
-    assert not bare
 
 
 def test_ci_runs_make_test() -> None:

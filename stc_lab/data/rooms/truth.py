@@ -49,15 +49,19 @@ def exact_flow(
         _followed(
             scene.at(a),
             scene.at(b),
-            camera,
+            _of_frame(camera, i),
             T_world_a[i, None],
-            camera_b,
+            _of_frame(camera_b, i),
             T_world_b[i, None],
             scene.movers.T_later_sooner(a, b),
         )
         for i, (a, b) in enumerate(zip(before, after, strict=True))
     ]
     return Flow(torch.cat([flow.flow for flow in flows]), torch.cat([flow.visible for flow in flows]))
+
+
+def _of_frame(camera: Camera, i: int) -> Camera:
+    return camera if len(camera.K) == 1 else Camera(camera.K[i, None], *camera.size)
 
 
 @torch.no_grad()
@@ -76,7 +80,7 @@ def exact_movers(
     tiles = Tiles(camera.height, camera.width, T_world_camera.device)
     masks = []
     for i, pose in enumerate(T_world_camera.split(1)):
-        origin, direction = camera_packets(camera, pose, tiles)
+        origin, direction = camera_packets(_of_frame(camera, i), pose, tiles)
         now = scene if moments is None else scene.at(moments[i])
         masks.append(tiles.join(scene.mover_of(cast(now, origin, direction).surface)))
     return torch.cat(masks)
@@ -121,7 +125,8 @@ def _followed(
 class ExactRoomsFlow:
     """The flow of a room's frames as its maker knows it, in the place of an estimator; see `exact_flow`.
 
-    It looks at the camera and pose of the views alone, which must be frames of `scene` (`scene_of` gives it).
+    It looks at the camera and pose of the views, which must be frames of `scene` (`scene_of` gives it); where things
+    move, at the `index` of the frames too, which a `Clip` has.
     """
 
     scene: Scene
@@ -129,4 +134,18 @@ class ExactRoomsFlow:
     def __call__(self, a: View, b: View) -> Flow:
         if a.camera is None or b.camera is None or a.T_world_camera is None or b.T_world_camera is None:
             raise InputError("ExactRoomsFlow needs camera and T_world_camera of both frames, got None")
-        return exact_flow(self.scene, a.camera, a.T_world_camera, b.T_world_camera, camera_b=b.camera)
+        times = [None, None]
+        if self.scene.movers is not None:
+            times = [getattr(view, "index", None) for view in (a, b)]
+            if any(time is None for time in times):
+                raise InputError("ExactRoomsFlow needs the index of both frames where things move", hint="pass clips")
+            times = [time.to(a.T_world_camera.dtype) for time in times if time is not None]
+        return exact_flow(
+            self.scene,
+            a.camera,
+            a.T_world_camera,
+            b.T_world_camera,
+            camera_b=b.camera,
+            time_a=times[0],
+            time_b=times[1],
+        )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stc_lab.data.frames import Clip
 from stc_lab.data.rooms import (
     PRESETS,
     RoomsConfig,
@@ -21,6 +22,7 @@ from stc_lab.data.rooms import (
 )
 from stc_lab.data.rooms.primitives import Materials
 from stc_lab.data.rooms.space import Space
+from stc_lab.data.rooms.truth import ExactRoomsFlow
 from stc_lab.errors import InputError
 from stc_lab.geometry import rigid_flow
 from stc_lab.geometry.camera import Camera
@@ -145,6 +147,32 @@ def test_a_visible_point_shows_the_same_thing_in_the_other_frame(cases: list[Cas
         )
         hidden += int((still.visible & ~exact.visible & (mover == 0)).sum())
     assert good / total > 0.985 and hidden > 0
+
+
+def test_the_exact_estimator_reads_the_moment_from_the_clips() -> None:
+    scene, clip = scene_of(VIDEOS[0], CONFIG), render_video(VIDEOS[0], replace(CONFIG, shadows=False))
+    a, b = clip[[0, 1]], clip[[4, 5]]
+    assert a.camera is not None and a.T_world_camera is not None and b.T_world_camera is not None
+    exact = exact_flow(
+        scene, a.camera, a.T_world_camera, b.T_world_camera, time_a=a.index.float(), time_b=b.index.float()
+    )
+    estimated = ExactRoomsFlow(scene)(a, b)
+    assert torch.equal(estimated.flow, exact.flow)
+    assert torch.equal(estimated.visible, exact.visible)
+    with pytest.raises(InputError, match="needs the index of both frames"):
+        ExactRoomsFlow(scene)(Timeless(a), Timeless(b))
+
+
+class Timeless:
+    """A view that knows everything but its moment."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.image, self.depth, self.camera, self.T_world_camera = (
+            clip.image,
+            clip.depth,
+            clip.camera,
+            clip.T_world_camera,
+        )
 
 
 def test_a_mover_hides_what_is_behind_and_uncovers_it(cases: list[Case]) -> None:
