@@ -3,13 +3,12 @@
 import contextlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,75 +19,48 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from stc_lab.data import PairStream, SourceInfo, Videos, converted, load
-from stc_lab.data.frame_files import FileFormat, file_videos
-from stc_lab.data.pose_files import read_pose
-from stc_lab.data.sequences import FileSequence
-from stc_lab.data.tree import Tree
-from stc_lab.geometry import Camera
+from stc_lab.data import PairStream, Videos, converted, load
+from stc_lab.data.sources import source
 from stc_lab.models import FPNSegmenter
 from stc_lab.training import SegmentationRecipe, train
 from stc_lab.training.memory import FrameMemory
 
-INFO = SourceInfo(
-    name="benchmark",
-    frame_rate=30.0,
-    has=frozenset({"label", "depth", "intrinsics", "pose"}),
-    licence="none",
-    reference="none",
-    classes=("a", "b"),
-    depth_per_metre=1000.0,
-)
-KINDS = {"color": ".jpg", "depth": ".png", "label": ".png", "pose": ".txt"}
+KINDS = {"color": ".jpg", "depth": ".png", "label-filt": ".png", "pose": ".txt"}
 OF_A_SCENE = 1650  # frames, as ScanNet has on average
 
 
 def write_tree(root: Path, frames: int) -> None:
-    """A sparse tree in the layout of exported ScanNet scenes: every file of a kind and scene is one file on disk."""
-    for scene in range(-(-frames // OF_A_SCENE)):
-        folder = root / f"scene{scene:04d}_00"
-        count = min(OF_A_SCENE, frames - scene * OF_A_SCENE)
+    """A sparse copy of ScanNet: the files of a kind and scene are links to one small file."""
+    scenes = range(-(-frames // OF_A_SCENE))
+    names = [f"scene{scene:04d}_00" for scene in scenes]
+    (root / "scannetv2_train.txt").write_text("\n".join(names))
+    pictures = {
+        "color": np.ones((60, 81, 3), np.uint8),
+        "depth": np.ones((30, 40), np.uint16),
+        "label-filt": np.ones((60, 81), np.uint8),
+    }
+    for scene, name in zip(scenes, names, strict=True):
+        folder = root / "scans" / name
         for kind, suffix in KINDS.items():
             (folder / kind).mkdir(parents=True)
             first = folder / kind / f"0{suffix}"
             if kind == "pose":
                 np.savetxt(first, np.eye(4))
             else:
-                shape, dtype = ((48, 64, 3), np.uint8) if kind == "color" else ((48, 64), np.uint8)
-                Image.fromarray(np.ones(shape, np.uint16 if kind == "depth" else dtype)).save(first)
-            for n in range(1, count):
+                Image.fromarray(pictures[kind]).save(first)
+            for n in range(1, min(OF_A_SCENE, frames - scene * OF_A_SCENE)):
                 os.link(first, folder / kind / f"{n}{suffix}")
+        (folder / "intrinsic").mkdir()
+        for sensor, size in (("color", (60, 81)), ("depth", (30, 40))):
+            K = np.diag([float(size[1]), size[1], 1, 1])
+            K[:2, 2] = (size[1] - 1) / 2, (size[0] - 1) / 2
+            np.savetxt(folder / "intrinsic" / f"intrinsic_{sensor}.txt", K)
 
 
-def sequences(tree: Tree, *, read: bool) -> Iterator[FileSequence]:
-    """Frames of all scenes; with `read` every pose file is opened, as it must be to find those of lost tracking."""
-    camera = Camera.from_parameters(57.0, 57.0, 31.5, 23.5, height=48, width=64, dtype=torch.float64)
-    for scene in tree.folders():
-        files = {kind: tree.numbered(f"{scene}/{kind}", suffix=suffix) for kind, suffix in KINDS.items()}
-        numbers = list(files["color"])
-        if read:
-            texts = ((tree.root / scene / "pose" / files["pose"][n]).read_bytes() for n in numbers)
-            lost = {n for n, text in zip(numbers, texts, strict=True) if b"inf" in text}
-            numbers = [n for n in numbers if n not in lost]
-        columns = {kind: [f"{scene}/{kind}/{names[n]}" for n in numbers] for kind, names in files.items()}
-        yield FileSequence(
-            scene,
-            numbers,
-            columns["color"],
-            label=columns["label"],
-            depth=columns["depth"],
-            camera=camera,
-            pose=columns["pose"],
-        )
-
-
-def opened(root: Path, *, read: bool) -> Videos:
-    return file_videos(INFO, root, partial(sequences, read=read), FileFormat(read_pose=read_pose))
-
-
-def megabytes() -> float:
-    """The most memory this process has had so far, 10^6 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+def megabytes(kind: str) -> float:
+    """Resident memory of this process, 10^6 bytes: "VmRSS" now, "VmHWM" at most so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(kind))
 
 
 @click.group()
@@ -99,43 +71,43 @@ def main() -> None:
 @main.command()
 @click.option("--frames", default=100_000, show_default=True)
 def index(frames: int) -> None:
-    """Index a sparse tree of FRAMES frames (four files each) and print a Markdown table."""
+    """Index a sparse copy of ScanNet with FRAMES frames (four files each) and print a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "data"
+        root, cache = Path(folder) / "data", Path(folder) / "cache"
         root.mkdir()
         write_tree(root, frames)
-        for path in (root, *root.glob("*"), *root.glob("*/*")):
-            os.utime(path, (1e9, 1e9))  # what was written a moment ago is not trusted when the index is looked up
+        for path in root.rglob("*"):  # what was written a moment ago is not trusted when the index is looked up
+            if path.is_dir() or path.suffix == ".txt":
+                os.utime(path, (1e9, 1e9))
+        os.utime(root, (1e9, 1e9))
         print("| | seconds | peak memory, MB more than before | index on disk, MB |\n|---|---|---|---|")
-        for read, names in ((False, "names alone"), (True, "every pose file read")):
-            cache = Path(folder) / f"cache-{read}"
-            for what in ("made", "opened again"):
-                answer = subprocess.run(
-                    [sys.executable, __file__, "open-once", str(root), *(["--read"] if read else [])],
-                    env=os.environ | {"STC_LAB_CACHE": str(cache)},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-                found = json.loads(answer.stdout)
-                size = sum(path.stat().st_size for path in cache.rglob("*.arrow")) / 1e6
-                assert found["frames"] == frames
-                print(f"| {what}, {names} | {found['seconds']:.2f} | {found['megabytes']:.0f} | {size:.0f} |")
+        for what in ("made", "opened again"):
+            answer = subprocess.run(
+                [sys.executable, __file__, "open-once", str(root)],
+                env=os.environ | {"STC_LAB_CACHE": str(cache)},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            found = json.loads(answer.stdout)
+            size = sum(path.stat().st_size for path in cache.rglob("*.arrow")) / 1e6
+            assert found["frames"] == frames
+            print(f"| {what} | {found['seconds']:.2f} | {found['megabytes']:.0f} | {size:.0f} |")
 
 
 @main.command("open-once", hidden=True)
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--read", is_flag=True)
-def open_once(root: Path, read: bool) -> None:
-    """Open the tree in this process and say what it took, beyond importing what opens it."""
+def open_once(root: Path) -> None:
+    """Open the copy in this process and say what it took, beyond importing what opens it."""
     import datasets  # noqa: F401  # imported when it is first needed, which is not what is timed
     import pyarrow.compute  # noqa: F401
 
-    before, began = megabytes(), time.perf_counter()
-    videos = opened(root, read=read)
+    source("scannet")
+    before, began = megabytes("VmRSS"), time.perf_counter()
+    videos = load("scannet", root=root)
     videos.pairs(10)
     seconds = time.perf_counter() - began
-    print(json.dumps({"frames": len(videos), "seconds": seconds, "megabytes": megabytes() - before}))
+    print(json.dumps({"frames": len(videos), "seconds": seconds, "megabytes": megabytes("VmHWM") - before}))
 
 
 @main.command()
