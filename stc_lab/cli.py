@@ -154,7 +154,7 @@ def check(name: str, root: str | None, split: str | None, options: tuple[tuple[s
     from stc_lab.data.facts import first_split, summary
     from stc_lab.data.load import open_source
 
-    videos = open_source(name, root=root, split=split or first_split(name), **_values(options))
+    videos = open_source(name, root=root, split=split or first_split(name, root), **_values(options))
     click.echo(repr(videos))
 
     def progress(done: int, total: int) -> None:
@@ -182,7 +182,7 @@ def preview(
     from stc_lab.data.load import load
     from stc_lab.plots.preview import preview_sheet
 
-    videos = load(name, root=root, split=split or first_split(name), **_values(options))
+    videos = load(name, root=root, split=split or first_split(name, root), **_values(options))
     rows = sorted({round((i + 0.5) * len(videos) / frames - 0.5) for i in range(min(frames, len(videos)))})
     if not rows:
         raise InputError(f"frames must be at least 1, got {frames}")

@@ -69,7 +69,7 @@ def test_check_names_all_problems_and_fails(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("info", "kitty"), "unknown data set: 'kitty'; legal: rooms, camvid"),
+        (("info", "kitty"), "unknown data set: 'kitty'; legal: rooms, "),
         (("check", "camvid", "--root", "nowhere"), "folder nowhere of data set 'camvid' is missing"),
         (("check", "camvid", "--split", "exam"), "unknown split of 'camvid': 'exam'; legal: train, val, test"),
         (("check", "icl", "--root", ".", "-o", "colour", "3"), "unknown option of 'icl': 'colour'"),
@@ -95,6 +95,14 @@ def test_preview_draws_what_is_known(tmp_path: Path) -> None:
         assert sheet.width < three  # no labels
     answer = said("preview", "rooms", "-o", "preset", "tiny", "--out", str(tmp_path / "no" / "x.png"))
     assert answer.exit_code == 2 and "cannot write" in answer.stderr
+
+
+def test_the_split_that_is_meant() -> None:
+    from stc_lab.data.facts import first_split
+
+    assert first_split("davis", None) == "val"  # the one with a folder in STC_LAB_DATA
+    assert first_split("davis", "somewhere") == load_info("davis").splits[0] == "train"
+    assert first_split("scannet", None) == "train"
 
 
 def test_options_are_typed() -> None:

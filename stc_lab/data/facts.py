@@ -9,9 +9,10 @@ from stc_lab.data.load import available, load_info
 from stc_lab.data.schema import SourceInfo
 
 
-def first_split(name: str) -> str:
-    """The split that is meant when none is named."""
-    return load_info(name).splits[0]
+def first_split(name: str, root: str | None) -> str:
+    """The split that is meant when none is named: without a root, the first that has a folder in STC_LAB_DATA."""
+    info = load_info(name)
+    return next(iter(info.folders), info.splits[0]) if root is None else info.splits[0]
 
 
 def overview() -> Iterator[str]:
