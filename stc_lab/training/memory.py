@@ -47,7 +47,8 @@ class FrameMemory:
     def frames(self, rows: Sequence[int]) -> Clip:
         """The frames of any rows, in the given order."""
         new = sorted({row for row in rows if row not in self._frames})
-        read = dict(zip(new, _split(self.videos.frames(new)), strict=True)) if new else {}
+        # One by one: whether a clip has poses hangs on all of its frames, and what is kept must not hang on company.
+        read = {row: _frame(self.videos.frames([row])) for row in new}
         for row, frame in read.items():
             if frame.bytes <= self._free:
                 self._frames[row] = frame
@@ -79,22 +80,18 @@ class FrameMemory:
         return torch.stack([edge for edge in kept if edge is not None]).to(images.device)
 
 
-def _split(clip: Clip) -> Iterator[_Frame]:
-    image = (clip.image * 255).round().to(torch.uint8)
-    for i in range(len(clip)):
-        others = (
-            None if clip.label is None else clip.label[i].to(torch.int16),
-            None if clip.depth is None else clip.depth[i].clone(),
-            None if clip.camera is None else clip.camera.K[i].clone(),
-            None if clip.T_world_camera is None else clip.T_world_camera[i].clone(),
-        )
-        yield _Frame(clip.video[i], (clip.index[i], clip.time[i]), image[i].clone(), others)
+def _frame(clip: Clip) -> _Frame:
+    image = (clip.image[0] * 255).round().to(torch.uint8)
+    label = None if clip.label is None else clip.label[0].to(torch.int16)
+    K = None if clip.camera is None else clip.camera.K[0]
+    depth, pose = (None if value is None else value[0] for value in (clip.depth, clip.T_world_camera))
+    return _Frame(clip.video[0], (clip.index[0], clip.time[0]), image, (label, depth, K, pose))
 
 
 def _joined(frames: list[_Frame], size: tuple[int, int]) -> Clip:
     def together(values: list[Tensor | None]) -> Tensor | None:
         known = [value for value in values if value is not None]
-        return torch.stack(known) if known else None
+        return torch.stack(known) if len(known) == len(values) else None
 
     label, depth, K, pose = (together([frame.others[i] for frame in frames]) for i in range(4))
     return Clip(

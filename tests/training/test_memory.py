@@ -1,5 +1,7 @@
 """Frames in memory are the frames of the table."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,6 +29,19 @@ def test_a_kept_frame_is_not_read_again(videos, monkeypatch):
     monkeypatch.setattr(type(videos), "frames", lambda self, rows: asked.append(list(rows)))
     memory.frames([2, 1, 1])
     assert asked == []
+
+
+def test_what_a_frame_knows_does_not_hang_on_its_company(videos, monkeypatch):
+    whole = type(videos).frames
+
+    def partly(self, rows):
+        clip = whole(self, rows)
+        return replace(clip, T_world_camera=None) if 3 in rows else clip
+
+    monkeypatch.setattr(type(videos), "frames", partly)
+    memory = FrameMemory(videos)
+    assert memory.frames([3, 4]).T_world_camera is None
+    assert torch.equal(memory.frames([4, 5]).T_world_camera, whole(videos, [4, 5]).T_world_camera)
 
 
 def test_the_limit_holds(videos):
