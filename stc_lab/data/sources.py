@@ -23,6 +23,7 @@ ADAPTERS = (
     "sevenscenes",
     "sintel",
     "tum",
+    "video",
     "vspw",
     "youtubevos",
 )

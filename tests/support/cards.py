@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from mini_apolloscape import write_apolloscape
 from mini_davis import write_davis
+from mini_film import write_film
 from mini_folder import write_images
 from mini_kitti import write_kitti
 from mini_scannet import write_scannet
@@ -30,6 +31,7 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "sevenscenes": lambda root: write_sevenscenes(root, 1),
     "sintel": write_sintel,
     "tum": lambda root: write_tum(root / "rgbd_dataset_freiburg1_desk"),
+    "video": lambda root: write_film(root / "walk.mp4"),
     "vspw": write_vspw,
     "youtubevos": write_youtubevos,
 }
