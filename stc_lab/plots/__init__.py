@@ -1,11 +1,14 @@
 """Pure functions from tensors and results to plotly figures; `save_figure` is the one that writes to disk."""
 
+from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.grid import image_grid
 from stc_lab.plots.heat import Heat, heat_row
+from stc_lab.plots.knowledge import frame_panels, knowledge_matrix
 from stc_lab.plots.marks import Mark
+from stc_lab.plots.motion import motion_row
 from stc_lab.plots.multiples import curve_grid, curve_row, mean_series
 from stc_lab.plots.palette import SERIES_COLOURS, Palette, Scale, class_palette
 from stc_lab.plots.panels import (
@@ -18,6 +21,8 @@ from stc_lab.plots.panels import (
     value_panel,
     verdict_panel,
 )
+from stc_lab.plots.plan import judged_frames, slice_panel, world_plan
+from stc_lab.plots.point_cloud import cloud_figure
 from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, mask_series, quality_series
 from stc_lab.plots.save import SavedFigure, save_figure
 from stc_lab.plots.template import TEMPLATE_NAME, template
@@ -37,6 +42,8 @@ __all__ = [
     "Series",
     "class_bars",
     "class_palette",
+    "cloud_figure",
+    "coverage_curves",
     "curve_grid",
     "curve_row",
     "curves",
@@ -45,22 +52,31 @@ __all__ = [
     "exporter_problem",
     "exporter_works",
     "exporting",
+    "frame_panels",
     "grey_panel",
     "heat_row",
     "image_grid",
     "image_panel",
+    "judged_frames",
     "judged_panels",
-    "label_panel",
-    "landing_panel",
     "keep_browser",
+    "knowledge_matrix",
+    "label_panel",
+    "labelling_order",
+    "landing_panel",
+    "long_tail",
     "mask_panel",
     "mask_series",
     "mean_series",
+    "motion_row",
     "quality_series",
     "reason_panel",
     "save_figure",
+    "slice_panel",
+    "tails_by_rank",
     "template",
     "training_curves",
     "value_panel",
     "verdict_panel",
+    "world_plan",
 ]
