@@ -1,12 +1,15 @@
 """Explorers: thin shells over pure functions from a state to a picture; without a browser they show their default."""
 
 from stc_lab.widgets.bench import bench_picture, perturbation_bench, sweep_rows
+from stc_lab.widgets.browser import browser_picture, scene_browser
 from stc_lab.widgets.curves import LiveCurves
 from stc_lab.widgets.explorer import Explorer, Picture, Table
 from stc_lab.widgets.journey import JourneyState, journey_picture, pixel_journey
 from stc_lab.widgets.live import live_lab
 from stc_lab.widgets.prediction import prediction_explorer, prediction_picture
+from stc_lab.widgets.sensor import sensor_bench, sensor_picture
 from stc_lab.widgets.warp import WarpNumbers, WarpState, warp_explorer, warp_numbers_and_image, warp_picture
+from stc_lab.widgets.world import world_bench, world_picture
 
 __all__ = [
     "Explorer",
@@ -17,14 +20,20 @@ __all__ = [
     "WarpNumbers",
     "WarpState",
     "bench_picture",
+    "browser_picture",
     "journey_picture",
     "live_lab",
     "perturbation_bench",
     "pixel_journey",
     "prediction_explorer",
     "prediction_picture",
+    "scene_browser",
+    "sensor_bench",
+    "sensor_picture",
     "sweep_rows",
     "warp_explorer",
     "warp_numbers_and_image",
     "warp_picture",
+    "world_bench",
+    "world_picture",
 ]
