@@ -27,7 +27,12 @@ Seed = Annotated[int, Range(0, 2**31 - 1)]
 Steps = Annotated[int, Range(1, 100_000)]
 
 # The folder under STC_LAB_DATA that each real source needs.
-SLICES = {"sevenscenes": "sevenscenes_redkitchen", "icl": "icl_livingroom1", "camvid": "camvid_15hz"}
+SLICES = {
+    "sevenscenes": "sevenscenes_redkitchen",
+    "icl": "icl_livingroom1",
+    "camvid": "camvid_15hz",
+    "kitti": "kitti_odometry_06",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,19 @@ class StartHere(Recipe):
 
     preset: Preset = "quick"
     seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class Data(Recipe):
+    notebook: ClassVar[str] = "01_data"
+    title: ClassVar[str] = "data"
+
+    source: Literal["rooms", "camvid", "sevenscenes", "icl", "kitti"] = "rooms"
+    preset: Preset = "quick"
+    seed: Seed = 3  # a room with near and far things, that of the geometry chapter
+
+    def slices(self) -> tuple[str, ...]:
+        return ("camvid_1hz",) if self.source == "camvid" else super().slices()
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,7 @@ class RealVideo(Recipe):
 
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.notebook: recipe for recipe in (StartHere, GeometryAndWarping, LogitsConsistency, RealVideo)
+    recipe.notebook: recipe for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, RealVideo)
 }
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.labs.exercises import EXERCISES, Case, Exercise
+from stc_lab.labs.exercise import Case, Exercise
+from stc_lab.labs.exercises import EXERCISES
 from stc_lab.plots.digest import describe
 from stc_lab.plots.panels import mask_panel
 from stc_lab.plots.sheet import contact_sheet

@@ -1,37 +1,15 @@
 """The exercises of the notebooks: random inputs from a seed, and the answer of the package itself to compare with."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from stc_lab.geometry import Camera, Warped, WarpedLabels, correspond, invert_pose, pose_from, transform
+from stc_lab.labs.data_exercises import DATA_EXERCISES
+from stc_lab.labs.exercise import IGNORE, Case, Exercise
 from stc_lab.losses import logits_consistency
 from stc_lab.metrics import ConfusionMatrix, temporal_agreement
-
-IGNORE = 255
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input with its right answer, and what to think of when the answer differs."""
-
-    title: str
-    inputs: Mapping[str, Any]  # keyword arguments of the student's function
-    expected: Any  # a number, a pair of numbers, or a tensor
-    hint: str
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """A function to write; its cases go from the plain one to the tricky ones."""
-
-    name: str
-    notebook: str
-    task: str
-    cases: Callable[[torch.Generator], Iterator[Case]]
 
 
 def _agreement_cases(generator: torch.Generator) -> Iterator[Case]:
@@ -243,6 +221,7 @@ EXERCISES = {
     for exercise in (
         Exercise("temporal_agreement", "00_start_here", _AGREE, _agreement_cases),
         Exercise("mean_iou", "00_start_here", _IOU, _iou_cases),
+        *DATA_EXERCISES,
         Exercise("project_pixel", "02_geometry_and_warping", _PROJECT, _projection_cases),
         Exercise("visible_mask", "02_geometry_and_warping", _VISIBLE, _visibility_cases),
         Exercise("same_picture_pose", "02_geometry_and_warping", _DISGUISE, _disguise_cases),

@@ -36,7 +36,7 @@ def test_a_value_must_have_the_exact_type(value: object) -> None:
 
 @pytest.mark.parametrize("wanted", ["", "7", "geometry", "0"])
 def test_unknown_or_ambiguous_notebooks_list_the_known(wanted: str) -> None:
-    with pytest.raises(InputError, match="there are 00_start_here, 02_geometry_and_warping"):
+    with pytest.raises(InputError, match="there are 00_start_here, 01_data, 02_geometry_and_warping"):
         recipe_of(wanted)
 
 

@@ -26,6 +26,20 @@ def mean_iou(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
     return sum(ious) / len(ious)
 
 
+def backproject_pixel(x: float, y: float, depth: float, K: Tensor, T_world_camera: Tensor) -> Tensor:
+    point = depth * torch.linalg.inv(K) @ torch.tensor([x, y, 1.0], dtype=K.dtype)
+    return T_world_camera[:3, :3] @ point + T_world_camera[:3, 3]
+
+
+def class_shares(label: Tensor, num_classes: int) -> Tensor:
+    counts = torch.bincount(label[label != 255], minlength=num_classes)
+    return counts / counts.sum()
+
+
+def labelled_at(rank: Tensor, share: float) -> Tensor:
+    return rank < max(1, int(share * rank.numel() + 0.5))
+
+
 def project_pixel(x: float, y: float, depth: float, K: Tensor, T_source_target: Tensor) -> tuple[Tensor, Tensor]:
     point = depth * torch.linalg.inv(K) @ torch.tensor([x, y, 1.0], dtype=K.dtype)
     moved = T_source_target[:3, :3] @ point + T_source_target[:3, 3]
@@ -53,7 +67,18 @@ def label_prior(logits_warped: Tensor, logits_target: Tensor, visible: Tensor) -
     return (logits_warped - logits_target).abs().gather(0, believed)[0][visible].mean()
 
 
-RIGHT = [temporal_agreement, mean_iou, project_pixel, visible_mask, same_picture_pose, uniform_prior, label_prior]
+RIGHT = [
+    temporal_agreement,
+    mean_iou,
+    backproject_pixel,
+    class_shares,
+    labelled_at,
+    project_pixel,
+    visible_mask,
+    same_picture_pose,
+    uniform_prior,
+    label_prior,
+]
 
 
 def in_per_cent(label_now: Tensor, label_warped: Tensor, visible: Tensor) -> float:
@@ -70,6 +95,43 @@ def accuracy(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
 
 def absent_as_zero(prediction: Tensor, truth: Tensor, num_classes: int) -> float:
     return mean_iou(prediction, truth, 2) * 2 / num_classes
+
+
+def depth_along_the_ray(x: float, y: float, depth: float, K: Tensor, T_world_camera: Tensor) -> Tensor:
+    ray = torch.linalg.inv(K) @ torch.tensor([x, y, 1.0], dtype=K.dtype)
+    return T_world_camera[:3, :3] @ (depth * ray / ray.norm()) + T_world_camera[:3, 3]
+
+
+def in_the_camera(x: float, y: float, depth: float, K: Tensor, T_world_camera: Tensor) -> Tensor:
+    return backproject_pixel(x, y, depth, K, torch.eye(4, dtype=K.dtype))
+
+
+def unturned(x: float, y: float, depth: float, K: Tensor, T_world_camera: Tensor) -> Tensor:
+    return in_the_camera(x, y, depth, K, T_world_camera) + T_world_camera[:3, 3]
+
+
+def pose_the_other_way(x: float, y: float, depth: float, K: Tensor, T_world_camera: Tensor) -> Tensor:
+    return backproject_pixel(x, y, depth, K, torch.linalg.inv(T_world_camera))
+
+
+def of_all_pixels(label: Tensor, num_classes: int) -> Tensor:
+    return torch.bincount(label[label != 255], minlength=num_classes) / label.numel()
+
+
+def present_classes_only(label: Tensor, num_classes: int) -> Tensor:
+    return class_shares(label, 1)
+
+
+def first_frames(rank: Tensor, share: float) -> Tensor:
+    return labelled_at(torch.arange(rank.numel()).reshape(rank.shape), share)
+
+
+def perhaps_none(rank: Tensor, share: float) -> Tensor:
+    return rank < int(share * rank.numel() + 0.5)
+
+
+def rounded_down(rank: Tensor, share: float) -> Tensor:
+    return rank < max(1, int(share * rank.numel()))
 
 
 def the_other_way(x: float, y: float, depth: float, K: Tensor, T_source_target: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,6 +185,15 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("temporal_agreement", over_all_pixels, "some pixels are hidden"),
     ("mean_iou", accuracy, "two classes"),
     ("mean_iou", absent_as_zero, "a class that occurs nowhere"),
+    ("backproject_pixel", depth_along_the_ray, "a pixel"),
+    ("backproject_pixel", in_the_camera, "a camera somewhere else"),
+    ("backproject_pixel", unturned, "a camera turned"),
+    ("backproject_pixel", pose_the_other_way, "a camera somewhere else"),
+    ("class_shares", of_all_pixels, "half of the pixels"),
+    ("class_shares", present_classes_only, "a class that does not occur"),
+    ("labelled_at", first_frames, "a quarter"),
+    ("labelled_at", perhaps_none, "0.1 %"),
+    ("labelled_at", rounded_down, "3.5 frames"),
     ("project_pixel", the_other_way, "a step sideways"),
     ("project_pixel", the_old_depth, "a step forward"),
     ("visible_mask", a_pixel_too_wide, "a bare wall"),
@@ -156,6 +227,7 @@ def test_every_exercise_has_a_right_answer_here() -> None:
     assert {f.__name__ for f in RIGHT} == set(EXERCISES)
     assert {e.notebook for e in EXERCISES.values()} == {
         "00_start_here",
+        "01_data",
         "02_geometry_and_warping",
         "04_logits_consistency",
     }
