@@ -4,7 +4,7 @@ The plain tensor operations of `reproject` and `sampling` say the same and serve
 their time goes to `grid_sample`, and most of that to its backward pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from stc_lab.geometry.camera import MIN_DEPTH
 from stc_lab.geometry.reproject import FARTHEST
 
+_JOBS = 4  # for each thread: threads of torch that still spin from the last operation may slow some of ours
 _WORTH_A_THREAD = 200_000  # values: about 0.3 ms of work; a thread takes 0.1 ms to start
 
 
@@ -39,50 +40,55 @@ class InverseWarp(torch.autograd.Function):
         relative: float,
         absolute: float,
     ) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b h w"]]:
-        from stc_lab.geometry.kernels import warp_rows
+        from stc_lab.geometry.kernels_projection import locate_rows
+        from stc_lab.geometry.kernels_sampling import sample_rows
 
-        b, c = source.shape[:2]
-        height, width = depth.shape[-2:]
+        b, _, height, width = depth.shape
         depth = depth[:, 0]
         source, depth, motion, change = (value.detach().contiguous() for value in (source, depth, motion, change))
-        ctx.save_for_backward(source, depth, motion, change)
-        image = source.new_empty(b, c, height, width)
-        visible = torch.empty(b, height, width, dtype=torch.bool)
+        image = source.new_empty(b, source.shape[1], height, width)
+        pixels = depth.new_empty(b, 2, height, width)
+        found, visible = (
+            torch.empty(b, height, width, dtype=torch.uint8),
+            torch.empty(b, height, width, dtype=torch.bool),
+        )
         other = depth.new_empty(b, 1, 0, 0) if depth_source is None else depth_source.detach().contiguous()
         scalar = depth.numpy().dtype.type
-        inputs = _arrays(source, depth, motion, change)
+        tolerance = other[:, 0].numpy(), scalar(relative), scalar(absolute)
         threads = _threads(image.numel())
         work = _work(b, height, threads)
-        tolerance = other[:, 0].numpy(), scalar(relative), scalar(absolute)
-        _run(warp_rows, work, threads, *inputs, _reach(depth), *tolerance, *_arrays(image, visible))
+        size = tuple(source.shape[2:])
+        geometry = *_arrays(depth, motion, change), (scalar(MIN_DEPTH), scalar(FARTHEST)), *tolerance
+        out = _arrays(pixels, found, visible)
+        source_to_image = _arrays(source, pixels, found, image)
+
+        def warp(part: np.ndarray) -> None:
+            locate_rows(part, size, *geometry, *out)
+            sample_rows(part, *source_to_image)
+
+        _run(warp, work, threads)
+        ctx.save_for_backward(source, depth, motion, change, pixels, found)
         ctx.mark_non_differentiable(visible)
         return image, visible
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        from stc_lab.geometry.kernels import warp_back
+        from stc_lab.geometry.kernels_projection import locate_back
 
-        source, depth, motion, change = ctx.saved_tensors
-        b, c = source.shape[:2]
+        source, depth, motion, change, pixels, found = ctx.saved_tensors
         wanted = (ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:4]))
-        d_source = torch.zeros_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
-        threads = _threads(grad.numel())
-        work = _work(b, c, threads)
-        d_depth = torch.empty(len(work), *depth.shape[1:], dtype=depth.dtype)
-        d_motion = torch.zeros(len(work), 3, 4, dtype=torch.float64)
-        d_change = torch.zeros(len(work), 5, dtype=torch.float64)
-        inputs = *_arrays(source, depth, motion, change), _reach(depth), grad.contiguous().numpy()
-        _run(warp_back, work, threads, *inputs, wanted, *_arrays(d_source, d_depth, d_motion, d_change))
-        return (
-            d_source if wanted[0] else None,
-            _summed(d_depth, b)[:, None] if ctx.needs_input_grad[1] else None,
-            _summed(d_motion, b).to(motion.dtype) if ctx.needs_input_grad[2] else None,
-            _summed(d_change, b).to(change.dtype) if ctx.needs_input_grad[3] else None,
-            None,
-            None,
-            None,
-        )
+        d_source, d_pixels = _sample_back(source, pixels, found, grad, wanted)
+        gradients: list[Tensor | None] = [None, None, None]
+        if wanted[1]:
+            d_depth = torch.empty_like(depth)
+            d_motion, d_change = (torch.zeros_like(value, dtype=torch.float64) for value in (motion, change))
+            locate_back(*_arrays(depth, motion, change, found, d_pixels, d_depth, d_motion, d_change))
+            all_of_it = d_depth[:, None], d_motion.to(motion.dtype), d_change.to(change.dtype)
+            gradients = [
+                value if asked else None for value, asked in zip(all_of_it, ctx.needs_input_grad[1:4], strict=True)
+            ]
+        return d_source if wanted[0] else None, *gradients, None, None, None
 
 
 class Sample(torch.autograd.Function):
@@ -92,36 +98,43 @@ class Sample(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, source: Float[Tensor, "b c hs ws"], pixels: Float[Tensor, "b 2 h w"]
     ) -> Float[Tensor, "b c h w"]:
-        from stc_lab.geometry.kernels import sample_rows
+        from stc_lab.geometry.kernels_projection import SEEN
+        from stc_lab.geometry.kernels_sampling import sample_rows
 
-        b, c = source.shape[:2]
+        b, _, height, width = pixels.shape
         source, pixels = source.detach().contiguous(), pixels.detach().contiguous()
-        ctx.save_for_backward(source, pixels)
-        image = source.new_empty(b, c, *pixels.shape[-2:])
+        found = torch.full((b, height, width), SEEN, dtype=torch.uint8)
+        image = source.new_empty(b, source.shape[1], height, width)
         threads = _threads(image.numel())
-        _run(sample_rows, _work(b, pixels.shape[-2], threads), threads, *_arrays(source, pixels, image))
+        arrays = _arrays(source, pixels, found, image)
+        _run(lambda part: sample_rows(part, *arrays), _work(b, height, threads), threads)
+        ctx.save_for_backward(source, pixels, found)
         return image
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        from stc_lab.geometry.kernels import sample_back
-
-        source, pixels = ctx.saved_tensors
-        b, c = source.shape[:2]
         wanted = ctx.needs_input_grad
-        d_source = torch.zeros_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
-        threads = _threads(grad.numel())
-        work = _work(b, c, threads)
-        d_pixels = pixels.new_zeros(len(work), *pixels.shape[1:])
-        inputs = _arrays(source, pixels, grad.contiguous())
-        _run(sample_back, work, threads, *inputs, wanted, *_arrays(d_source, d_pixels))
-        return d_source if wanted[0] else None, _summed(d_pixels, b) if wanted[1] else None
+        source, pixels, found = ctx.saved_tensors
+        d_source, d_pixels = _sample_back(source, pixels, found, grad, wanted)
+        return d_source if wanted[0] else None, d_pixels if wanted[1] else None
 
 
-def _reach(depth: Tensor) -> tuple[np.floating, np.floating]:
-    scalar = depth.numpy().dtype.type
-    return scalar(MIN_DEPTH), scalar(FARTHEST)
+def _sample_back(
+    source: Tensor, pixels: Tensor, found: Tensor, grad: Tensor, wanted: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the source and of the positions; of what is not wanted, something empty or zero."""
+    from stc_lab.geometry.kernels_sampling import sample_back
+
+    b, c = source.shape[:2]
+    wanted = (wanted[0], wanted[1])
+    d_source = torch.zeros_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
+    threads = _threads(grad.numel())
+    work = _work(b, c, threads)
+    d_pixels = pixels.new_zeros(len(work), *pixels.shape[1:])
+    inputs, results = _arrays(source, pixels, found, grad.contiguous()), _arrays(d_source, d_pixels)
+    _run(lambda part: sample_back(part, *inputs, wanted, *results), work, threads)
+    return d_source, d_pixels if len(work) == b else d_pixels.unflatten(0, (b, -1)).sum(dim=1)
 
 
 def _arrays(*values: Tensor) -> tuple[np.ndarray, ...]:
@@ -134,20 +147,24 @@ def _threads(values: int) -> int:
 
 
 def _work(batch: int, length: int, threads: int) -> np.ndarray:
-    """Jobs (item, start, stop, number): even ranges, as many for each item as keep all threads busy, by item."""
-    pieces = min(length, -(-threads // batch))
+    """Jobs (item, start, stop, number): even ranges, by item; several for each thread, lest all wait for a slow one."""
+    pieces = 1 if threads == 1 else min(length, -(-_JOBS * threads // batch))
     edges = [length * k // pieces for k in range(pieces + 1)]
     return np.array([(i, edges[k], edges[k + 1], i * pieces + k) for i in range(batch) for k in range(pieces)])
 
 
-def _run(kernel: Callable[..., None], work: np.ndarray, threads: int, *arguments: object) -> None:
+def _run(kernel: Callable[[np.ndarray], None], work: np.ndarray, threads: int) -> None:
     if threads == 1:
-        kernel(work, *arguments)
+        kernel(work)
         return
-    with ThreadPoolExecutor(threads) as pool:  # the loops let go of the interpreter's lock
-        list(pool.map(lambda k: kernel(np.ascontiguousarray(work[k::threads]), *arguments), range(threads)))
+    jobs = iter(np.split(work, len(work)))  # the next one is taken under the interpreter's lock, which the loops let go
 
+    def take() -> None:
+        for job in jobs:
+            kernel(job)
 
-def _summed(parts: Tensor, batch: int) -> Tensor:
-    """Sum over the jobs of each item."""
-    return parts if len(parts) == batch else parts.unflatten(0, (batch, -1)).sum(dim=1)
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(take) for _ in range(threads - 1)]
+        take()
+        for other in others:
+            other.result()

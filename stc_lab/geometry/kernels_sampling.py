@@ -1,0 +1,193 @@
+"""The loops of bilinear sampling, compiled for the CPU, and of its gradients.
+
+They go through the target strip by strip, and in each channel by channel, while places and weights are still in the
+cache. The backward pass scatters whole planes: no two threads ever write to one.
+
+Shapes: source [b, c, hs, ws], pixels [b, 2, h, w], all of one dtype, float32 or float64; `found` uint8 [b, h, w] as the
+projection leaves it. `work` [jobs, 4] has a row for each job: the item of the batch, the range of its rows or channels,
+and the job's number. The functions below the first two see one item; a strip is a range of the target's pixels, and
+buffers hold a value for each of them. Indices are unsigned, which spares the check for negative ones.
+"""
+
+from typing import no_type_check
+
+import numba
+import numpy as np
+
+from stc_lab.geometry.kernels_projection import BEHIND, SEEN
+
+_STRIP = 2048  # px: their places and weights fill less than the second-level cache
+
+# Neither "nnan" nor "ninf" among these: positions and values may be no numbers.
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+
+
+@_compiled
+@no_type_check
+def sample_rows(work, source, pixels, found, image):
+    """Fill rows [start, stop) of items of `image`."""
+    width, (hs, ws) = pixels.shape[3], source.shape[2:]
+    values, places, exact = _buffers(pixels)
+    for job in range(len(work)):
+        item, end = work[job, 0], work[job, 2] * width
+        u, v, states = pixels[item, 0].reshape(-1), pixels[item, 1].reshape(-1), found[item].reshape(-1)
+        for first in range(work[job, 1] * width, end, _STRIP):
+            last = min(first + _STRIP, end)
+            ax, ay, place = values[0, : last - first], values[1, : last - first], places[: last - first]
+            whole = _weigh(u[first:last], v[first:last], hs, ws, place, ax, ay, exact)
+            _sample(source[item], (place, ax, ay, states[first:last]), whole, image[item], first)
+
+
+@_compiled
+@no_type_check
+def sample_back(work, source, pixels, found, grad, wanted, d_source, d_pixels):
+    """Gradients of `sample_rows` from channels [start, stop) of items; `wanted`: of the source, of the positions.
+
+    `d_pixels` has an entry for each job. Both must come zeroed.
+    """
+    hs, ws = source.shape[2:]
+    values, places, exact = _buffers(pixels)
+    for job in range(len(work)):
+        item, channels, part = work[job, 0], (work[job, 1], work[job, 2]), work[job, 3]
+        u, v, states = pixels[item, 0].reshape(-1), pixels[item, 1].reshape(-1), found[item].reshape(-1)
+        all_du, all_dv = d_pixels[part, 0].reshape(-1), d_pixels[part, 1].reshape(-1)
+        for first in range(0, len(u), _STRIP):
+            last = min(first + _STRIP, len(u))
+            ax, ay, place = values[0, : last - first], values[1, : last - first], places[: last - first]
+            du, dv, cells = all_du[first:last], all_dv[first:last], (place, ax, ay, states[first:last])
+            _weigh(u[first:last], v[first:last], hs, ws, place, ax, ay, exact)
+            _gather_back(channels, source[item], grad[item], first, wanted, cells, d_source[item], du, dv, values[2])
+            if wanted[1]:
+                _hold(u[first:last], v[first:last], hs, ws, states[first:last], du, dv)
+
+
+@_compiled
+@no_type_check
+def _buffers(like):
+    """Three values, a place, and a place in a list for each pixel of a strip."""
+    return np.empty((3, _STRIP), like.dtype), np.empty(_STRIP, np.uint32), np.empty(_STRIP + 1, np.uint32)
+
+
+@_compiled
+@no_type_check
+def _weigh(u, v, height, width, place, ax, ay, exact):
+    """Cell and weights of each position, at the border for those outside; returns those that are exactly a pixel.
+
+    A position on the last column ends the cell before it, which has a derivative there.
+    """
+    T = u.dtype.type
+    zero, one, end_x, end_y = T(0), T(1), T(width - 1), T(height - 1)
+    cell_x, cell_y = np.int32(max(width - 2, 0)), np.int32(max(height - 2, 0))
+    n = 0
+    for k in range(len(u)):
+        a = u[k] if u[k] > zero else zero  # also for NaN
+        b = v[k] if v[k] > zero else zero
+        a, b = min(a, end_x), min(b, end_y)
+        left, top = min(np.int32(a), cell_x), min(np.int32(b), cell_y)
+        place[k] = top * width + left
+        x, y = a - T(left), b - T(top)
+        ax[k], ay[k] = x, y
+        exact[n] = k  # no branch: the next one overwrites it unless it counts
+        n += ((x == zero) | (x == one)) & ((y == zero) | (y == one))
+    return exact[:n]
+
+
+@_compiled
+@no_type_check
+def _sample(source, cells, whole, image, first):
+    """Bilinear values of all channels for a strip, from pixel `first`; of whole-numbered positions bit by bit.
+
+    What falls behind the camera shows 0.
+    """
+    place, ax, ay, found = cells
+    lost = (found == BEHIND).any()
+    right, below = _neighbours(source)
+    low, high = _reached(place, source)
+    for c in range(source.shape[0]):
+        plane, strip = source[c].reshape(-1), image[c].reshape(-1)[first : first + len(place)]
+        strip[0] = _touch(plane, low, high)
+        for k in range(len(strip)):
+            i, j = place[k], place[k] + right
+            top = plane[i] + ax[k] * (plane[j] - plane[i])
+            bottom = plane[i + below] + ax[k] * (plane[j + below] - plane[i + below])
+            strip[k] = top + ay[k] * (bottom - top)
+        for k in whole:  # infinite neighbours of weight 0 must not show
+            strip[k] = plane[place[k] + right * np.uint32(ax[k]) + below * np.uint32(ay[k])]
+        if lost:
+            for k in range(len(strip)):
+                if found[k] == BEHIND:
+                    strip[k] = 0
+
+
+@_compiled
+@no_type_check
+def _gather_back(channels, source, grad, first, wanted, cells, d_source, du, dv, scratch):
+    """Gradients of the pixels that a strip was sampled from and, added to du and dv, of the positions."""
+    place, ax, ay, found = cells
+    zero = ax.dtype.type(0)
+    right, below = _neighbours(source)
+    low, high = _reached(place, source)
+    for c in range(channels[0], channels[1]):
+        g = grad[c].reshape(-1)[first : first + len(place)]
+        if wanted[0]:
+            plane = d_source[c].reshape(-1)
+            scratch[0] = _touch(plane, low, high)
+            for k in range(len(g)):
+                i, j = place[k], place[k] + right
+                own = zero if found[k] == BEHIND else g[k]
+                lower = own * ay[k]
+                lower_right, upper_right = lower * ax[k], (own - lower) * ax[k]
+                plane[i] += own - lower - upper_right
+                plane[j] += upper_right
+                plane[i + below] += lower - lower_right
+                plane[j + below] += lower_right
+        if wanted[1]:
+            plane = source[c].reshape(-1)
+            scratch[0] = _touch(plane, low, high)
+            for k in range(len(g)):
+                i, j = place[k], place[k] + right
+                top, bottom = plane[j] - plane[i], plane[j + below] - plane[i + below]
+                left = plane[i + below] - plane[i]
+                asked = g[k] != 0  # what a mask took out of the loss must not come back as 0 times NaN
+                du[k] += g[k] * (top + ay[k] * (bottom - top)) if asked else zero
+                dv[k] += g[k] * (left + ax[k] * (bottom - top)) if asked else zero
+
+
+@_compiled
+@no_type_check
+def _hold(u, v, height, width, found, du, dv):
+    """No gradient where the border goes on, and none where nothing was found."""
+    zero = u.dtype.type(0)
+    for k in range(len(u)):
+        du[k] = du[k] if (found[k] == SEEN) & (u[k] >= 0) & (u[k] <= width - 1) else zero
+        dv[k] = dv[k] if (found[k] == SEEN) & (v[k] >= 0) & (v[k] <= height - 1) else zero
+
+
+@_compiled
+@no_type_check
+def _neighbours(source):
+    """Steps to the pixel on the right and to the one below; an image of one column has no right."""
+    height, width = source.shape[1:]
+    return np.uint32(1 if width > 1 else 0), np.uint32(width if height > 1 else 0)
+
+
+@_compiled
+@no_type_check
+def _reached(place, source):
+    """The range of a plane that a strip reads from."""
+    height, width = source.shape[1:]
+    return place.min(), min(place.max() + width + 2, height * width)
+
+
+@_compiled
+@no_type_check
+def _touch(plane, low, high):
+    """Read a cache line after the other, to be stored somewhere lest it be left out.
+
+    Where the camera rolls, a row of the target climbs through the rows of the source, and the processor does not
+    foresee what it needs next. Read in order before, a rolled image takes as long as an upright one, else twice that.
+    """
+    total = plane.dtype.type(0)
+    for i in range(low, high, 16):
+        total += plane[i]
+    return total
