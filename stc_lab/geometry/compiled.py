@@ -4,8 +4,7 @@ The plain tensor operations of `reproject` and `sampling` say the same and serve
 their time goes to `grid_sample`, and most of that to its backward pass.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from stc_lab.geometry.camera import MIN_DEPTH
 from stc_lab.geometry.reproject import FARTHEST
-
-_JOBS = 4  # for each thread: threads of torch that still spin from the last operation may slow some of ours
-_WORTH_A_THREAD = 200_000  # values: about 0.3 ms of work; a thread takes 0.1 ms to start
+from stc_lab.geometry.threads import divided, run_jobs, threads_for
 
 
 def compilable(*values: Tensor) -> bool:
@@ -55,8 +52,8 @@ class InverseWarp(torch.autograd.Function):
         other = depth.new_empty(b, 1, 0, 0) if depth_source is None else depth_source.detach().contiguous()
         scalar = depth.numpy().dtype.type
         tolerance = other[:, 0].numpy(), scalar(relative), scalar(absolute)
-        threads = _threads(image.numel())
-        work = _work(b, height, threads)
+        threads = threads_for(image.numel())
+        work = divided(b, height, threads)
         size = tuple(source.shape[2:])
         geometry = *_arrays(depth, motion, change), (scalar(MIN_DEPTH), scalar(FARTHEST)), *tolerance
         out = _arrays(pixels, found, visible)
@@ -66,7 +63,7 @@ class InverseWarp(torch.autograd.Function):
             locate_rows(part, size, *geometry, *out)
             sample_rows(part, *source_to_image)
 
-        _run(warp, work, threads)
+        run_jobs(warp, work, threads)
         ctx.save_for_backward(source, depth, motion, change, pixels, found)
         ctx.mark_non_differentiable(visible)
         return image, visible
@@ -105,9 +102,9 @@ class Sample(torch.autograd.Function):
         source, pixels = source.detach().contiguous(), pixels.detach().contiguous()
         found = torch.full((b, height, width), SEEN, dtype=torch.uint8)
         image = source.new_empty(b, source.shape[1], height, width)
-        threads = _threads(image.numel())
+        threads = threads_for(image.numel())
         arrays = _arrays(source, pixels, found, image)
-        _run(lambda part: sample_rows(part, *arrays), _work(b, height, threads), threads)
+        run_jobs(lambda part: sample_rows(part, *arrays), divided(b, height, threads), threads)
         ctx.save_for_backward(source, pixels, found)
         return image
 
@@ -129,42 +126,13 @@ def _sample_back(
     b, c = source.shape[:2]
     wanted = (wanted[0], wanted[1])
     d_source = torch.zeros_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
-    threads = _threads(grad.numel())
-    work = _work(b, c, threads)
+    threads = threads_for(grad.numel())
+    work = divided(b, c, threads)
     d_pixels = pixels.new_zeros(len(work), *pixels.shape[1:])
     inputs, results = _arrays(source, pixels, found, grad.contiguous()), _arrays(d_source, d_pixels)
-    _run(lambda part: sample_back(part, *inputs, wanted, *results), work, threads)
+    run_jobs(lambda part: sample_back(part, *inputs, wanted, *results), work, threads)
     return d_source, d_pixels if len(work) == b else d_pixels.unflatten(0, (b, -1)).sum(dim=1)
 
 
 def _arrays(*values: Tensor) -> tuple[np.ndarray, ...]:
     return tuple(value.numpy() for value in values)
-
-
-def _threads(values: int) -> int:
-    """Threads worth starting for work on this many values, of those that torch may use."""
-    return min(torch.get_num_threads(), max(1, values // _WORTH_A_THREAD))
-
-
-def _work(batch: int, length: int, threads: int) -> np.ndarray:
-    """Jobs (item, start, stop, number): even ranges, by item; several for each thread, lest all wait for a slow one."""
-    pieces = 1 if threads == 1 else min(length, -(-_JOBS * threads // batch))
-    edges = [length * k // pieces for k in range(pieces + 1)]
-    return np.array([(i, edges[k], edges[k + 1], i * pieces + k) for i in range(batch) for k in range(pieces)])
-
-
-def _run(kernel: Callable[[np.ndarray], None], work: np.ndarray, threads: int) -> None:
-    if threads == 1:
-        kernel(work)
-        return
-    jobs = iter(np.split(work, len(work)))  # the next one is taken under the interpreter's lock, which the loops let go
-
-    def take() -> None:
-        for job in jobs:
-            kernel(job)
-
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(take) for _ in range(threads - 1)]
-        take()
-        for other in others:
-            other.result()

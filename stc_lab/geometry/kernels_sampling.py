@@ -103,20 +103,30 @@ def _sample(source, cells, whole, image, first):
     lost = (found == BEHIND).any()
     right, below = _neighbours(source)
     low, high = _reached(place, source)
-    for c in range(source.shape[0]):
-        plane, strip = source[c].reshape(-1), image[c].reshape(-1)[first : first + len(place)]
-        strip[0] = _touch(plane, low, high)
-        for k in range(len(strip)):
-            i, j = place[k], place[k] + right
-            top = plane[i] + ax[k] * (plane[j] - plane[i])
-            bottom = plane[i + below] + ax[k] * (plane[j + below] - plane[i + below])
-            strip[k] = top + ay[k] * (bottom - top)
+    last, end = source.shape[0] - 1, first + len(place)
+    for c in range(0, last + 1, 2):  # two channels at a time, for one reading of places and weights
+        one, two = source[c].reshape(-1), source[min(c + 1, last)].reshape(-1)
+        strip_one, strip_two = image[c].reshape(-1)[first:end], image[min(c + 1, last)].reshape(-1)[first:end]
+        strip_one[0], strip_two[0] = _touch(one, low, high), _touch(two, low, high)
+        for k in range(len(place)):
+            i, x, y = place[k], ax[k], ay[k]
+            strip_one[k] = _between(one, i, right, below, x, y)
+            strip_two[k] = _between(two, i, right, below, x, y)
         for k in whole:  # infinite neighbours of weight 0 must not show
-            strip[k] = plane[place[k] + right * np.uint32(ax[k]) + below * np.uint32(ay[k])]
+            i = place[k] + right * np.uint32(ax[k]) + below * np.uint32(ay[k])
+            strip_one[k], strip_two[k] = one[i], two[i]
         if lost:
-            for k in range(len(strip)):
+            for k in range(len(place)):
                 if found[k] == BEHIND:
-                    strip[k] = 0
+                    strip_one[k], strip_two[k] = 0, 0
+
+
+@_compiled
+@no_type_check
+def _between(plane, i, right, below, x, y):
+    top = plane[i] + x * (plane[i + right] - plane[i])
+    bottom = plane[i + below] + x * (plane[i + below + right] - plane[i + below])
+    return top + y * (bottom - top)
 
 
 @_compiled
@@ -127,30 +137,47 @@ def _gather_back(channels, source, grad, first, wanted, cells, d_source, du, dv,
     zero = ax.dtype.type(0)
     right, below = _neighbours(source)
     low, high = _reached(place, source)
-    for c in range(channels[0], channels[1]):
-        g = grad[c].reshape(-1)[first : first + len(place)]
+    end = first + len(place)
+    for c in range(channels[0], channels[1], 2):  # two channels at a time; an odd last one goes with nothing
+        d, paired = min(c + 1, channels[1] - 1), c + 1 < channels[1]
+        g_one, g_two = grad[c].reshape(-1)[first:end], grad[d].reshape(-1)[first:end]
         if wanted[0]:
-            plane = d_source[c].reshape(-1)
-            scratch[0] = _touch(plane, low, high)
-            for k in range(len(g)):
-                i, j = place[k], place[k] + right
-                own = zero if found[k] == BEHIND else g[k]
-                lower = own * ay[k]
-                lower_right, upper_right = lower * ax[k], (own - lower) * ax[k]
-                plane[i] += own - lower - upper_right
-                plane[j] += upper_right
-                plane[i + below] += lower - lower_right
-                plane[j + below] += lower_right
+            one, two = d_source[c].reshape(-1), d_source[d].reshape(-1)
+            scratch[0] = _touch(one, low, high) + _touch(two, low, high)
+            for k in range(len(place)):
+                i, x, y, lost = place[k], ax[k], ay[k], found[k] == BEHIND
+                _scatter(zero if lost else g_one[k], one, i, right, below, x, y)
+                _scatter(g_two[k] if paired and not lost else zero, two, i, right, below, x, y)
         if wanted[1]:
-            plane = source[c].reshape(-1)
-            scratch[0] = _touch(plane, low, high)
-            for k in range(len(g)):
-                i, j = place[k], place[k] + right
-                top, bottom = plane[j] - plane[i], plane[j + below] - plane[i + below]
-                left = plane[i + below] - plane[i]
-                asked = g[k] != 0  # what a mask took out of the loss must not come back as 0 times NaN
-                du[k] += g[k] * (top + ay[k] * (bottom - top)) if asked else zero
-                dv[k] += g[k] * (left + ax[k] * (bottom - top)) if asked else zero
+            one, two = source[c].reshape(-1), source[d].reshape(-1)
+            scratch[0] = _touch(one, low, high) + _touch(two, low, high)
+            for k in range(len(place)):
+                i, x, y = place[k], ax[k], ay[k]
+                du_one, dv_one = _slopes(g_one[k], one, i, right, below, x, y)
+                du_two, dv_two = _slopes(g_two[k] if paired else zero, two, i, right, below, x, y)
+                du[k] += du_one + du_two
+                dv[k] += dv_one + dv_two
+
+
+@_compiled
+@no_type_check
+def _scatter(g, plane, i, right, below, x, y):
+    lower = g * y
+    lower_right, upper_right = lower * x, (g - lower) * x
+    plane[i] += g - lower - upper_right
+    plane[i + right] += upper_right
+    plane[i + below] += lower - lower_right
+    plane[i + below + right] += lower_right
+
+
+@_compiled
+@no_type_check
+def _slopes(g, plane, i, right, below, x, y):
+    if g == 0:  # what a mask took out of the loss must not come back as 0 times NaN
+        return g, g
+    top = plane[i + right] - plane[i]
+    bottom = plane[i + below + right] - plane[i + below]
+    return g * (top + y * (bottom - top)), g * (plane[i + below] - plane[i] + x * (bottom - top))
 
 
 @_compiled

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from stc_lab.geometry import (
     inverse_warp_sources,
     pose_from,
     sampling,
+    threads,
     warp,
 )
 from stc_lab.geometry import sample as sample_pixels
@@ -74,15 +76,41 @@ def test_compiled_and_plain_warps_agree_in_everything(
                 assert (ours - theirs).abs().max() < relative * theirs.abs().max()
 
 
-def test_the_result_does_not_hang_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stc_lab.geometry import compiled
-
+@pytest.mark.parametrize("own", [False, True])
+def test_the_result_does_not_hang_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     alone = everything(0, torch.float64)
-    monkeypatch.setattr(compiled, "_WORTH_A_THREAD", 1)
-    for threads in (2, 4, 7):  # 7: more pieces than items, and channels that do not divide evenly
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+    monkeypatch.setattr(threads, "_WORTH_A_THREAD", 1)
+    if own:  # as on a system where torch's threads cannot be reached
+        monkeypatch.setattr(threads, "_torch_team", lambda: None)
+    for count in (2, 4, 7):  # 7: more pieces than items, and channels that do not divide evenly
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
         for one, many in zip(alone, everything(0, torch.float64), strict=True):
             torch.testing.assert_close(many, one, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_error_in_another_thread_is_not_lost(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    if own:
+        monkeypatch.setattr(threads, "_torch_team", lambda: None)
+    done: list[int] = []
+
+    def kernel(part: np.ndarray) -> None:
+        if part[0, 3] == 2:
+            raise ValueError("job 2")
+        done.append(int(part[0, 3]))
+
+    with pytest.raises(ValueError, match="job 2"):
+        threads.run_jobs(kernel, threads.divided(4, 10, 2), 2)
+    assert set(done) == set(range(4)) - {2}
+
+
+def test_work_is_divided_without_gaps() -> None:
+    for batch, length, count in ((1, 3, 8), (4, 21, 2), (3, 120, 1)):
+        work = threads.divided(batch, length, count)
+        assert [row[3] for row in work] == list(range(len(work)))
+        for item in range(batch):
+            covered = [k for row in work if row[0] == item for k in range(row[1], row[2])]
+            assert covered == list(range(length))
 
 
 @settings(deadline=None, max_examples=60)

@@ -134,7 +134,7 @@ class ExactRoomsFlow:
     def __call__(self, a: View, b: View) -> Flow:
         if a.camera is None or b.camera is None or a.T_world_camera is None or b.T_world_camera is None:
             raise InputError("ExactRoomsFlow needs camera and T_world_camera of both frames, got None")
-        times = [None, None]
+        times: list[Tensor | None] = [None, None]
         if self.scene.movers is not None:
             times = [getattr(view, "index", None) for view in (a, b)]
             if any(time is None for time in times):
