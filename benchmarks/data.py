@@ -100,7 +100,7 @@ def index(frames: int) -> None:
 def open_once(root: Path) -> None:
     """Open the copy in this process and say what it took, beyond importing what opens it."""
     import datasets  # noqa: F401  # imported when it is first needed, which is not what is timed
-    import pyarrow.compute  # noqa: F401
+    import pyarrow.compute  # noqa: F401  # the same
 
     source("scannet")
     before, began = megabytes("VmRSS"), time.perf_counter()

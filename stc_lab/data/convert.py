@@ -90,7 +90,7 @@ def _write(folder: Path, videos: Videos, progress: Callable[[int, int], None] | 
         writer.finalize()
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    np.savez(folder / _KNOWN, **known)  # type: ignore[arg-type]
+    np.savez(folder / _KNOWN, **known)  # type: ignore[arg-type]  # taken for savez's own keyword
 
 
 def _columns(videos: Videos, rows: list[int], features: "datasets.Features") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from stc_lab.data.frame_files import file_videos
 from stc_lab.data.image_files import read_ids
+from stc_lab.data.mask_folders import masked_sequence
 from stc_lab.data.schema import SourceInfo
 from stc_lab.data.sequences import FileSequence
 from stc_lab.data.tree import Tree
@@ -80,7 +81,7 @@ def _sequences(tree: Tree, *, split: str, year: int, resolution: str, annotation
     if names is None:
         names = tree.folders(images)
     for i, name in enumerate(names):
-        sequence = tree.attempt(_sequence, tree, name, f"{images}/{name}", f"{masks}/{name}", every)
+        sequence = tree.attempt(masked_sequence, tree, name, f"{images}/{name}", f"{masks}/{name}", every)
         if sequence is not None:
             if i == 0 and year == 2017:
                 _expect_numbered(tree, sequence)
@@ -127,21 +128,6 @@ def _sequence_name(line: str, where: str) -> str:
         f"{where} must be the name of a sequence, or /JPEGImages/480p/bear/00000.jpg "
         f"/Annotations/480p/bear/00000.png, got {line.strip()[:80]!r}",
         hint="a list of another data set",
-    )
-
-
-def _sequence(tree: Tree, name: str, images: str, masks: str, every: bool) -> FileSequence:
-    """One sequence; `every` frame should have a mask, or only those that lie there do."""
-    frames = tree.numbered(images, suffix=(".jpg", ".png"))
-    if not frames:
-        raise InputError(f"{tree.root / images} has no frames 00000.jpg, ...", hint="an incomplete download or copy")
-    found = set(tree.names(masks, suffix=".png")) if tree.has_folder(masks) else set()
-    labels = [f"{Path(frame).stem}.png" for frame in frames.values()]
-    return FileSequence(
-        name,
-        list(frames),
-        [f"{images}/{frame}" for frame in frames.values()],
-        label=[f"{masks}/{label}" if every or label in found else None for label in labels],
     )
 
 

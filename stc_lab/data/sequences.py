@@ -88,7 +88,7 @@ class FileSequence:
             "time": time,
         }
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in changed}
-        return FileSequence(**changed, **kept)  # type: ignore[arg-type]
+        return FileSequence(**changed, **kept)  # type: ignore[arg-type]  # columns of several types by name
 
 
 def evenly_spaced_runs(numbers: Sequence[int] | np.ndarray) -> list[range]:

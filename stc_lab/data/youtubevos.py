@@ -10,6 +10,7 @@ import numpy as np
 
 from stc_lab.data.frame_files import FileReader, file_videos
 from stc_lab.data.image_files import id_lookup, read_labels
+from stc_lab.data.mask_folders import masked_sequence
 from stc_lab.data.schema import SourceInfo
 from stc_lab.data.sequences import FileSequence
 from stc_lab.data.tree import Tree
@@ -153,24 +154,9 @@ def _sequences(tree: Tree, *, split: str, all_frames: bool) -> Iterator[FileSequ
         raise InputError(f"{tree.root / images} has no videos", hint="an archive that was not unpacked")
     every = split == "train" and not all_frames
     for name in sorted(names):
-        sequence = tree.attempt(_sequence, tree, name, f"{images}/{name}", f"{split}/Annotations/{name}", every)
+        sequence = tree.attempt(masked_sequence, tree, name, f"{images}/{name}", f"{split}/Annotations/{name}", every)
         if sequence is not None:
             yield sequence
-
-
-def _sequence(tree: Tree, name: str, images: str, masks: str, every: bool) -> FileSequence:
-    """One video; `every` frame should have a mask, or only those that lie there do."""
-    frames = tree.numbered(images, suffix=".jpg")
-    if not frames:
-        raise InputError(f"{tree.root / images} has no frames 00000.jpg, ...", hint="an incomplete download or copy")
-    found = set(tree.names(masks, suffix=".png")) if tree.has_folder(masks) else set()
-    labels = [f"{Path(frame).stem}.png" for frame in frames.values()]
-    return FileSequence(
-        name,
-        list(frames),
-        [f"{images}/{frame}" for frame in frames.values()],
-        label=[f"{masks}/{label}" if every or label in found else None for label in labels],
-    )
 
 
 def _categories(meta: Path, split: str) -> dict[str, dict[int, int]]:

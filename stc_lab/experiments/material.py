@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # its types are another package
 
 from stc_lab.data.frames import Clip
 from stc_lab.data.load import available, load, load_info

@@ -31,7 +31,7 @@ def write_zip(path: Path, files: dict[str, bytes], *, mode: int = 0) -> Path:
 
 def write_tar(path: Path, files: dict[str, bytes], **fields: object) -> Path:
     compression = {".gz": "gz", ".xz": "xz", ".bz2": "bz2"}.get(path.suffix, "")
-    with tarfile.open(path, f"w:{compression}") as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, f"w:{compression}") as archive:  # type: ignore[call-overload]  # a mode built here
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)

@@ -44,7 +44,7 @@ MINI = replace(PRESETS["tiny"], train_scenes=1, frames=2, height=16, width=24)
 )
 def test_settings(setting: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        RoomsConfig(**setting)  # type: ignore[arg-type]
+        RoomsConfig(**setting)  # type: ignore[arg-type]  # settings of several types by name
 
 
 def test_split_video_seed_and_dial() -> None:

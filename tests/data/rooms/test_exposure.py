@@ -84,4 +84,4 @@ def test_a_thing_that_moves_is_blurred_before_a_camera_that_stands_still() -> No
 )
 def test_settings(setting: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        RoomsConfig(**setting)  # type: ignore[arg-type]
+        RoomsConfig(**setting)  # type: ignore[arg-type]  # settings of several types by name

@@ -169,7 +169,7 @@ def test_a_long_video_is_rendered_and_written_piece_by_piece(tmp_path: Path, mon
     stored_clip, whole = videos.clip(videos.names[0]), render_video(videos.names[0], config)
     assert log == ["render 0-40"]
     assert torch.allclose(stored_clip.image, whole.image, atol=0.5 / 255 + 1e-5)
-    assert torch.allclose(stored_clip.depth, whole.depth, rtol=1e-5)  # type: ignore[arg-type]
+    assert torch.allclose(stored_clip.depth, whole.depth, rtol=1e-5)  # type: ignore[arg-type]  # rooms have depth
 
 
 def test_presets_have_their_sizes() -> None:
