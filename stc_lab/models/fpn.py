@@ -3,38 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stc_lab.errors import InputError
+from stc_lab.models.blocks import ConvNormRelu, ResidualBlock, check_images, draw_weights
 from stc_lab.models.segmenter import upsample_strided
-
-SMALLEST = 16  # px: the stride of the deepest level
-
-
-class ConvNormRelu(nn.Sequential):
-    """3x3 convolution, BatchNorm, ReLU. With stride 2, output pixel i is centred on input pixel 2i."""
-
-    def __init__(self, c_in: int, c_out: int, *, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(c_in, c_out, kernel_size=3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(c_out),
-            nn.ReLU(),
-        )
-
-
-class ResidualBlock(nn.Module):
-    """relu(x + two convolutions of x), He et al. 2016."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvNormRelu(channels, channels)
-        self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return F.relu(x + self.norm(self.second(self.first(x))))
 
 
 class FPNSegmenter(nn.Module):
@@ -70,16 +44,7 @@ class FPNSegmenter(nn.Module):
         self.smooth = ConvNormRelu(channels, channels)
         self.classify = nn.Conv2d(channels, num_classes, kernel_size=1)
         if generator is not None:
-            self._draw_weights(generator)
-
-    def _draw_weights(self, generator: torch.Generator) -> None:
-        """Torch's default initialisation (uniform, +-1 / sqrt(fan in)), from an explicit generator."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                bound = module.weight[0].numel() ** -0.5
-                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-                if module.bias is not None:
-                    nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+            draw_weights(self.modules(), generator)
 
     @property
     def architecture(self) -> dict[str, object]:
@@ -106,22 +71,3 @@ class FPNSegmenter(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
         """Logits of every pixel; images are RGB in [0, 1] and are normalised inside."""
         return upsample_strided(self.coarse(images), *images.shape[-2:])
-
-
-def check_images(images: Float[Tensor, "b 3 h w"]) -> None:
-    """Raise unless `images` are float RGB in [0, 1], at least 16 x 16 px."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(
-            f"images must be [b, 3, h, w], got {list(images.shape)}",
-            hint="add a batch axis, image[None], or move the colours first, image.permute(2, 0, 1)",
-        )
-    if not images.is_floating_point():
-        raise InputError(f"images must be floating point in [0, 1], got {images.dtype}", hint="image.float() / 255")
-    if len(images) == 0 or min(images.shape[-2:]) < SMALLEST:
-        raise InputError(f"images must be one or more of at least {SMALLEST} x {SMALLEST} px, got {list(images.shape)}")
-    low, high = (float(value) for value in images.detach().aminmax())
-    if not (low >= -1 and high <= 2):  # generous to augmentations; also refuses NaN
-        raise InputError(
-            f"images must hold values in [0, 1], got {low:.3g} to {high:.3g}",
-            hint="8-bit values that were not divided by 255, or normalised twice",
-        )

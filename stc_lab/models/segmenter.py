@@ -1,17 +1,17 @@
 """What every segmentation network of the kit must offer, and the grid its coarse logits live on."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from stc_lab.errors import InputError
+from stc_lab.models.network import Network
 
 
 @runtime_checkable
-class Segmenter(Protocol):
+class Segmenter(Network, Protocol):
     """Images to class logits: any `nn.Module` that has these is accepted wherever the kit asks for a segmenter.
 
     `coarse` gives the logits of every `coarse_stride`-th pixel from the first: those of `images[..., ::s, ::s]`.
@@ -28,19 +28,6 @@ class Segmenter(Protocol):
     def coarse(self, images: Float[Tensor, "b 3 h w"], /) -> Float[Tensor, "b k hs ws"]:
         """Logits of every `coarse_stride`-th pixel; hs, ws = ceil(h / stride), ceil(w / stride)."""
         ...
-
-    @property
-    def architecture(self) -> dict[str, object]:
-        """What tells nets of one shape from others, in JSON's types."""
-        ...
-
-    # From here on, every nn.Module has them.
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def modules(self) -> Iterator[nn.Module]: ...
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object: ...
-    def train(self, mode: bool = True) -> Any: ...
-    def eval(self) -> Any: ...
 
 
 def upsample_strided(

@@ -1,0 +1,26 @@
+"""What every network of the kit has, whatever it computes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Network(Protocol):
+    """An `nn.Module` that can say how to build it again."""
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """What tells nets of one shape from others, in JSON's types."""
+        ...
+
+    # From here on, every nn.Module has them.
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
+    def to(self, device: torch.device | str) -> Any: ...
