@@ -26,6 +26,7 @@ def build_scene(
     seed: int,
     *,
     exceptions: float = EXCEPTIONS,
+    texture: float = 1.0,
     micro_contrast: float = MICRO_CONTRAST,
     gloss: float = GLOSS,
     clutter: int = 0,
@@ -57,6 +58,7 @@ def build_scene(
         light=_floats(light),
         light_colour=_floats(shaded(warm, power)),
         ambient=_floats(shaded(cool, glow)),
+        texture=texture,
         micro_contrast=micro_contrast,
         gloss=gloss,
     )
@@ -92,7 +94,7 @@ def with_movers(scene: Scene, parts: Sequence[Part], of: Sequence[int], movers: 
     return replace(
         scene,
         primitives=Primitives(
-            counts=tuple(a + b for a, b in zip(solids.counts, added.counts, strict=True)),  # type: ignore[arg-type]
+            counts=tuple(a + b for a, b in zip(solids.counts, added.counts, strict=True)),  # type: ignore[arg-type]  # one for each Shape
             centre=joined(solids.centre, added.centre),
             half=joined(solids.half, added.half),
             yaw=joined(solids.yaw, added.yaw),

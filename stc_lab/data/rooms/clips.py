@@ -12,7 +12,7 @@ from stc_lab.data.frames import Clip
 from stc_lab.data.rooms.build import build_scene
 from stc_lab.data.rooms.config import FIRST_SEED, FRAME_RATE, PRESETS, SPLITS, RoomsConfig
 from stc_lab.data.rooms.exposure import exposed
-from stc_lab.data.rooms.paths import PATHS
+from stc_lab.data.rooms.paths import PATHS, slowed
 from stc_lab.data.rooms.primitives import Scene
 from stc_lab.data.rooms.sensor import develop
 from stc_lab.data.rooms.staging import staged
@@ -104,11 +104,13 @@ def _staged(video: str, config: RoomsConfig) -> tuple[Scene, Float[Tensor, "t 4 
     scene = build_scene(
         seed,
         exceptions=config.exceptions,
+        texture=config.texture,
         micro_contrast=config.micro_contrast,
         gloss=config.gloss,
         clutter=config.pieces(),
     )
-    poses = PATHS[config.motion](scene, config.frames, np.random.default_rng([seed, _PATH_DRAWS]))
+    path = PATHS[config.motion](scene, config.frames, np.random.default_rng([seed, _PATH_DRAWS]))
+    poses = slowed(path, config.speed)
     movers = np.random.default_rng([seed, _MOVER_DRAWS])
     return staged(scene, config.camera(), poses, config.moving_objects, movers), poses
 

@@ -36,10 +36,12 @@ class RoomsConfig:
     height: int = 64
     width: int = 96
     motion: str = "dolly"  # dolly swings between near and far; handheld walks and looks around; tracking passes by
+    speed: float = 1.0  # of the camera along its path, from the first pose on; 0: it stands still there
     fov: float | None = None  # degrees, horizontal; None: 50 for dolly, 72 for handheld and tracking
     clutter: int | None = None  # pieces in the middle of the room, where there is space; None: 0, for tracking 5
     moving_objects: int = 0  # things that move by themselves, in view where they can be
     exceptions: float = EXCEPTIONS  # share of furniture in a colour that is not typical of its class
+    texture: float = 1.0  # contrast of all that is drawn on surfaces; 0: plain colours, as from far away
     micro_contrast: float = MICRO_CONTRAST  # of the texture that tells classes apart near by
     gloss: float = GLOSS  # strength of highlights, which move with the camera
     shadows: bool = True
@@ -65,6 +67,8 @@ class RoomsConfig:
             ("height", 8, 4096),
             ("width", 8, 4096),
             ("exceptions", 0, 1),
+            ("speed", 0, 1),
+            ("texture", 0, 1),
             ("micro_contrast", 0, 1),
             ("gloss", 0, 10),
             ("supersample", 1, 8),

@@ -20,6 +20,7 @@ from stc_lab.data.rooms.space import Space
 from stc_lab.data.rooms.tracking import tracking_path
 from stc_lab.data.rooms.trajectory import direction, looking, sway, wave
 from stc_lab.errors import InputError
+from stc_lab.geometry.path import interpolate_path
 
 _CLEARANCE = 0.15  # m between the camera and any furniture
 _TRIES = 200
@@ -43,6 +44,14 @@ PATHS: dict[str, Callable[[Scene, int, np.random.Generator], Float[Tensor, "t 4 
     "handheld": handheld_path,
     "tracking": tracking_path,
 }
+
+
+def slowed(T_world_camera: Float[Tensor, "t 4 4"], speed: float) -> Float[Tensor, "t 4 4"]:
+    """The path at a share of its speed (0..1), from its first pose on: at 0 the camera stays there."""
+    if speed == 1 or len(T_world_camera) == 1:
+        return T_world_camera
+    time = torch.arange(len(T_world_camera), dtype=torch.float64)
+    return interpolate_path(time, T_world_camera, speed * time)
 
 
 def _clear_path(

@@ -73,6 +73,7 @@ class Scene:
     ambient: Float[Tensor, "3"]
     micro_contrast: float  # of the class-typical micro texture
     gloss: float  # strength of all highlights
+    texture: float = 1.0  # contrast of all textures, the micro texture included
     movers: Movers | None = None  # things that move; their primitives stand where they are at time 0
 
     def at(self, time: float) -> "Scene":

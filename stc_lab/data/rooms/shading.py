@@ -40,7 +40,12 @@ def shade(
     surface, t = hits.surface.reshape(-1), hits.t.reshape(-1)
     direction_m = direction.reshape(3, -1)
     geometry = _surfaces(scene, origin, direction_m, surface, t, rays)
-    colour = albedo(scene.materials, scene.micro_contrast, _texture_points(scene, geometry, surface, pixel))
+    colour = albedo(
+        scene.materials,
+        scene.micro_contrast,
+        _texture_points(scene, geometry, surface, pixel),
+        texture=scene.texture,
+    )
     point, normal = geometry.point, geometry.normal
 
     to_light = scene.light[:, None] - point

@@ -48,23 +48,27 @@ def fade(cycles_per_pixel: Tensor) -> Tensor:
     return (1 - 2.5 * cycles_per_pixel).clamp_(0, 1)
 
 
-def albedo(materials: Materials, micro_contrast: float, points: SurfacePoints) -> Float[Tensor, "3 m"]:
-    """Colour of each point under white light."""
+def albedo(
+    materials: Materials, micro_contrast: float, points: SurfacePoints, *, texture: float = 1.0
+) -> Float[Tensor, "3 m"]:
+    """Colour of each point under white light; `texture` (0..1) is the contrast left of all that varies on a surface."""
     noise = _octaves(points)
-    texture, scale = materials.texture[points.surface], materials.scale[points.surface]
+    kinds, scale = materials.texture[points.surface], materials.scale[points.surface]
     mix = 0.22 * noise[2] + 0.14 * noise[1]
     for kind, pattern in _PATTERNS.items():
-        chosen = (texture == kind).nonzero()[:, 0]
+        chosen = (kinds == kind).nonzero()[:, 0]
         if len(chosen):
             mix[chosen] += pattern(points[chosen], scale[chosen], noise[:, chosen])
     mix.clamp_(-0.15, 1.15)
+    if texture < 1:
+        mix = torch.lerp(_faded(points.u.device, points.u.dtype)[kinds], mix, texture)
     first, second = materials.colour.T[:, points.surface], materials.second.T[:, points.surface]
     colour = torch.lerp(first, second, mix)
-    books = (texture == Texture.BOOKS).nonzero()[:, 0]
+    books = (kinds == Texture.BOOKS).nonzero()[:, 0]
     if len(books):
-        colour[:, books] = _books(points[books], scale[books])
+        colour[:, books] = _books(points[books], scale[books], texture)
     if micro_contrast > 0:
-        colour *= 1 + micro_contrast * _micro(materials, points, noise[2])
+        colour *= 1 + texture * micro_contrast * _micro(materials, points, noise[2])
     return colour
 
 
@@ -173,11 +177,18 @@ _PATTERNS = {
 }
 
 
-def _books(p: SurfacePoints, scale: Tensor) -> Tensor:
+def _books(p: SurfacePoints, scale: Tensor, texture: float) -> Tensor:
     """A row of book spines, each of its own colour; far away their mean."""
     spine = p.u * scale
     colours = torch.stack([_random(spine, channel) for channel in (1, 2, 3)]) * 0.8 + 0.1
-    return torch.lerp(torch.full_like(colours, 0.45), colours, fade(p.pixel_u * scale / 2))
+    return torch.lerp(torch.full_like(colours, 0.45), colours, texture * fade(p.pixel_u * scale / 2))
+
+
+@lru_cache(maxsize=8)
+def _faded(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Mix of the two colours where nothing of a texture is left, by kind."""
+    plain = {Texture.PLAIN: 0.0, Texture.TILE: 0.1}
+    return torch.tensor([plain.get(kind, 0.5) for kind in Texture], device=device, dtype=dtype)
 
 
 def _step(x: Tensor, cycles_per_pixel: Tensor) -> Tensor:

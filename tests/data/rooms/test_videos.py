@@ -79,6 +79,7 @@ def test_a_digest_follows_every_setting_but_the_number_of_scenes() -> None:
         if not field.name.endswith("_scenes"):
             value = getattr(MINI, field.name)
             other = {"motion": "handheld", "fov": 60.0, "shadows": False, "clutter": 2, "motion_blur_samples": 9}
+            other |= {"speed": 0.5, "texture": 0.5}
             step = 1 if field.type is int else 0.1
             changed = other[field.name] if field.name in other else (value or 0) + step
             assert replace(MINI, **{field.name: changed}).digest() != MINI.digest(), field.name
