@@ -1,0 +1,164 @@
+"""Temporal smoothing of labels and probabilities: a Gaussian over a clip's frames, pixel by pixel or along flow."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from stc_lab.errors import InputError
+from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
+from stc_lab.geometry.flow import landing, lifted
+from stc_lab.geometry.occlusion import ruder_visible
+from stc_lab.geometry.precision import working_dtype
+from stc_lab.geometry.reproject import inside
+from stc_lab.geometry.sampling import nearest, sample_at
+
+TRUNCATE = 4.0  # standard deviations, as SciPy's
+_TIE = 1e-9  # votes are sums of the same weights in another order
+_VOTES_AT_ONCE = 4_000_000
+
+
+def smooth_labels_over_time(
+    labels: Int64[Tensor, "t h w"], sigma: float, *, ignore_index: int = 255, truncate: float = TRUNCATE
+) -> Int64[Tensor, "t h w"]:
+    """Smooth each class's one-hot map over time by a Gaussian of `sigma` frames, and take the class with most of it.
+
+    G_sigma of Azulay et al. 2021, Section 3, for several classes. The same as SciPy's `gaussian_filter1d` of the
+    one-hot volume and argmax: cut off at `truncate` standard deviations, the clip mirrored at its ends with the end
+    frame doubled; of classes with equal votes, the lowest. A pixel with `ignore_index` has no vote and stays what it
+    is. `sigma=0` changes nothing.
+
+    Only pixels whose label changes over time are looked at, some of them at a time and class by class: memory does not
+    grow with the number of classes.
+    """
+    expect_labels("labels", labels)
+    taps = _taps(len(labels), sigma, truncate, labels.device)
+    over_time = labels.flatten(1)
+    changing = (over_time != over_time[:1]).any(dim=0).nonzero()[:, 0]
+    result = over_time.clone()
+    for places in changing.split(max(1, _VOTES_AT_ONCE // len(labels))):
+        result[:, places] = _elected(over_time[:, places], taps, ignore_index)
+    return result.view_as(labels)
+
+
+def smooth_over_time(
+    values: Float[Tensor, "t k h w"], sigma: float, *, truncate: float = TRUNCATE
+) -> Float[Tensor, "t k h w"]:
+    """Smooth probabilities, or anything else, over time by a Gaussian of `sigma` frames at each pixel.
+
+    The same as SciPy's `gaussian_filter1d(axis=0, mode="reflect")`. Differentiable; half precision is computed in
+    float32. Probabilities remain probabilities. `sigma=0` changes nothing.
+    """
+    expect_map("values", values)
+    taps = _taps(len(values), sigma, truncate, values.device)
+    return _smoothed(values.to(working_dtype(values)), taps).to(values.dtype)
+
+
+def smooth_along_flow(
+    values: Float[Tensor, "t k h w"],
+    flow_forward: Float[Tensor, "s 2 h w"],
+    flow_backward: Float[Tensor, "s 2 h w"],
+    sigma: float,
+    *,
+    truncate: float = TRUNCATE,
+) -> Float[Tensor, "t k h w"]:
+    """Smooth over time by a Gaussian of `sigma` frames, each pixel followed along the flow through its neighbours.
+
+    `flow_forward[i]` (px) leads from frame i to i + 1, `flow_backward[i]` back again: s = t - 1. Flows are chained
+    frame by frame. A pixel is followed as long as every pair's forward-backward check sees it (`ruder_visible` without
+    motion boundaries); beyond that, and beyond the ends of the clip, nothing counts, and the rest of the Gaussian is
+    scaled up. A frame's own value always counts. Differentiable in the values.
+    """
+    expect_map("values", values)
+    frames = len(values)
+    for name, flow in (("flow_forward", flow_forward), ("flow_backward", flow_backward)):
+        expected = [frames - 1, 2, *values.shape[-2:]]
+        if list(flow.shape) != expected:
+            raise InputError(
+                f"{name} must be {expected} to fit {frames} frames, got {list(flow.shape)}",
+                hint="one flow for each pair of neighbouring frames",
+            )
+    reach = _reach(sigma, truncate)
+    if frames == 1 or reach == 0:
+        return values
+    expect_alike("flow_backward", flow_backward, "flow_forward", flow_forward)
+    expect_alike("values", values[1:], "flow_forward", flow_forward)
+    dtype = working_dtype(values)
+    forward, backward = lifted(flow_forward).detach(), lifted(flow_backward).detach()
+    seen_forward = ruder_visible(forward, backward, motion_boundaries=False)
+    seen_backward = ruder_visible(backward, forward, motion_boundaries=False)
+    source = values.to(dtype)
+    later = _followed(source, forward, seen_forward, sigma, reach)
+    earlier = _followed(source.flip(0), backward.flip(0), seen_backward.flip(0), sigma, reach)
+    total, weight = (a + b.flip(0) for a, b in zip(later, earlier, strict=True))
+    return ((source + total) / (1 + weight)).to(values.dtype)
+
+
+def _followed(
+    values: Float[Tensor, "t k h w"],
+    flow: Float[Tensor, "s 2 h w"],
+    seen: Bool[Tensor, "s h w"],
+    sigma: float,
+    reach: int,
+) -> tuple[Tensor, Tensor]:
+    """Weighted sum over the frames after each one, and the sum of the weights; a frame's own would be 1."""
+    total, weight = torch.zeros_like(values), torch.zeros_like(values[:, :1])
+    pixels, visible = landing(flow), seen  # of frame i, in frame i + 1; then in i + 2, ...
+    for step in range(1, min(reach, len(values) - 1) + 1):
+        if step > 1:
+            step_flow, step_seen = flow[step - 1 :], seen[step - 1 :]
+            pixels, visible = pixels[:-1], visible[:-1] & nearest(step_seen[:, None], pixels[:-1])[:, 0]
+            pixels = pixels + sample_at(step_flow, pixels)
+            visible = visible & inside(pixels, *values.shape[-2:])
+        share = math.exp(-0.5 * (step / sigma) ** 2) * visible[:, None].to(values.dtype)
+        total[:-step] += share * sample_at(values[step:], pixels)
+        weight[:-step] += share
+    return total, weight
+
+
+def _elected(labels: Int64[Tensor, "t n"], taps: list[tuple[float, Tensor]], ignore_index: int) -> Tensor:
+    """The class with most votes at each pixel; those to ignore stay."""
+    ignored = labels == ignore_index
+    most = torch.full(labels.shape, -1.0, dtype=torch.float64, device=labels.device)
+    winner = labels.clone()
+    for label in labels.unique().tolist():
+        if label == ignore_index:
+            continue
+        own = labels == label
+        here = own.any(dim=0).nonzero()[:, 0]
+        votes = _smoothed(own[:, here].double(), taps)
+        more = votes > most[:, here] + _TIE
+        most[:, here] = torch.where(more, votes, most[:, here])
+        winner[:, here] = torch.where(more, label, winner[:, here])
+    return torch.where(ignored, labels, winner)
+
+
+def _smoothed(values: Tensor, taps: list[tuple[float, Tensor]]) -> Tensor:
+    total = torch.zeros_like(values)
+    for weight, frames in taps:
+        total = total + weight * values[frames]
+    return total
+
+
+def _taps(frames: int, sigma: float, truncate: float, device: torch.device) -> list[tuple[float, Tensor]]:
+    """Weights of the Gaussian, each with the frame that every frame reads for it; the mirrored clip repeats itself."""
+    reach = _reach(sigma, truncate)
+    offset = torch.arange(-reach, reach + 1)
+    gaussian = torch.exp(-0.5 * (offset.double() / (sigma or 1)) ** 2)
+    weights = torch.bincount(offset % (2 * frames), gaussian / gaussian.sum(), minlength=2 * frames)
+    taps = []
+    for shift in weights.nonzero()[:, 0].tolist():
+        place = (torch.arange(frames, device=device) + shift) % (2 * frames)
+        taps.append((float(weights[shift]), torch.minimum(place, 2 * frames - 1 - place)))
+    return taps
+
+
+def _reach(sigma: float, truncate: float) -> int:
+    """How many frames a Gaussian reaches to both sides, rounded as SciPy does."""
+    if not (0 <= sigma < math.inf and 0 < truncate < math.inf):
+        raise InputError(
+            f"sigma must not be negative and truncate be positive, got {sigma} and {truncate}",
+            hint="sigma is in frames: seconds times the frame rate",
+        )
+    return int(truncate * sigma + 0.5)
