@@ -1,8 +1,11 @@
 """Networks that turn images into class logits, depth and motion, and their files."""
 
+from stc_lab.models.correlation import correlation_volume
 from stc_lab.models.depth import DepthFPN, DepthNet
 from stc_lab.models.depth_range import DepthRange, full_size
 from stc_lab.models.fpn import FPNSegmenter
+from stc_lab.models.intrinsics import average_camera, camera_from_raw
+from stc_lab.models.motion import Motion, MotionNet, PairMotionNet, both_ways
 from stc_lab.models.network import Network
 from stc_lab.models.segmenter import Segmenter, upsample_strided
 from stc_lab.models.store import SHIPPED, StoredModel, load_model, load_shipped, save_model
@@ -13,9 +16,16 @@ __all__ = [
     "DepthNet",
     "DepthRange",
     "FPNSegmenter",
+    "Motion",
+    "MotionNet",
     "Network",
+    "PairMotionNet",
     "Segmenter",
     "StoredModel",
+    "average_camera",
+    "both_ways",
+    "camera_from_raw",
+    "correlation_volume",
     "full_size",
     "load_model",
     "load_shipped",

@@ -1,8 +1,7 @@
 """What the networks of the kit are built from: convolution with norm, residual block, initial weights, image check."""
 
 import math
-from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -53,14 +52,24 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
-def draw_weights(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
+@runtime_checkable
+class StartsCalm(Protocol):
+    """A head that begins near a sane value: it shrinks its weights, and does so again when they are drawn anew."""
+
+    def calm(self) -> None: ...
+
+
+def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
     """Torch's default initialisation (uniform, +-1 / sqrt(fan in)), from an explicit generator."""
-    for module in modules:
+    for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = module.weight[0].numel() ** -0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+    for module in network.modules():
+        if isinstance(module, StartsCalm):
+            module.calm()
 
 
 def check_images(images: Float[Tensor, "b 3 h w"], *, name: str = "images") -> None:

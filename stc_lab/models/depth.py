@@ -72,10 +72,7 @@ class DepthFPN(nn.Module):
         self.smooth = nn.ModuleList(ConvNormRelu(channels, channels, norm=norm) for _ in widths)
         self.heads = nn.ModuleList(DisparityHead(channels, self.range) for _ in widths)
         if generator is not None:
-            draw_weights(self.modules(), generator)
-            for head in self.heads:
-                assert isinstance(head, DisparityHead)
-                head.calm()
+            draw_weights(self, generator)
 
     @property
     def architecture(self) -> dict[str, object]:

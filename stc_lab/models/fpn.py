@@ -44,7 +44,7 @@ class FPNSegmenter(nn.Module):
         self.smooth = ConvNormRelu(channels, channels)
         self.classify = nn.Conv2d(channels, num_classes, kernel_size=1)
         if generator is not None:
-            draw_weights(self.modules(), generator)
+            draw_weights(self, generator)
 
     @property
     def architecture(self) -> dict[str, object]:
