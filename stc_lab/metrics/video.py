@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
+from stc_lab.geometry.compiled import compilable
+from stc_lab.geometry.threads import divided, run_jobs, threads_for
 from stc_lab.geometry.warp import WarpedLabels
+from stc_lab.metrics.streaming import MeanTally, NothingToMeasure
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,13 @@ class VideoScore:
     support: int  # pixels counted; a pixel counts once in each window
     map: Float[Tensor, "*frames h w"] | None = None  # the share at each pixel; NaN where nothing was counted
     windows: Float64[Tensor, " n"] | None = None  # VC_n only: the share in each window; NaN where nothing was counted
+
+    @property
+    def tally(self) -> MeanTally:
+        """Its part in the score of several videos: a mean over the windows for VC_n, else over pixels."""
+        if self.windows is None:
+            return MeanTally(self.value * self.support, self.support, self.support)
+        return MeanTally(float(self.windows.nansum()), int((~self.windows.isnan()).sum()), self.support)
 
 
 def video_consistency(
@@ -40,40 +51,43 @@ def video_consistency(
     The script of VSPW, VC_perclip.py, which gives the published numbers, does otherwise in three ways, and
     `official=True` with it: the prediction need only be constant (a constant wrong map scores 1), the last window is
     dropped (t - n remain), and void counts as a class (`ignore_index` is not looked at). Compare with published values
-    only what `official` gives. VSPW pools the windows of all videos: see `pool_scores`.
+    only what `official` gives. VSPW pools the windows of all videos: see `Stream` and `pool_scores`.
 
     The map is the share of windows, of those that count the pixel, in which it is consistent.
-    Raises InputError if the clip is too short for one window (n frames; n + 1 with `official`), or no window counts a
-    pixel.
+    Raises NothingToMeasure, an InputError, if the clip is too short for one window (n frames; n + 1 with `official`),
+    or no window counts a pixel. For several n, `video_consistencies` reads the labels once.
     """
+    return video_consistencies(prediction, truth, (n,), official=official, ignore_index=ignore_index)[n]
+
+
+def video_consistencies(
+    prediction: Int64[Tensor, "t h w"],
+    truth: Int64[Tensor, "t h w"],
+    lengths: Sequence[int] = (8, 16),
+    *,
+    official: bool = False,
+    ignore_index: int = 255,
+) -> dict[int, VideoScore]:
+    """VC_n for each n of `lengths`, in one pass over the labels; see `video_consistency`."""
     if prediction.shape != truth.shape:
         raise InputError(
             f"prediction and truth must have the same shape, got {list(prediction.shape)} and {list(truth.shape)}"
         )
-    if n < 2:
-        raise InputError(f"n must be at least 2 frames, got {n}")
-    frames = len(truth)
-    count = frames - n if official else frames - n + 1
-    if count < 1:
-        raise InputError(
-            f"VC_{n} needs at least {n + 1 if official else n} frames{' (official)' if official else ''}, got {frames}",
-            hint="a short clip: VSPW leaves such videos out",
-        )
-    counted = _steady(truth, n)[:count]
-    consistent = _steady(prediction, n)[:count]
-    if not official:
-        counted = counted & (truth[:count] != ignore_index)
-        consistent = consistent & (prediction[:count] == truth[:count])
-    consistent = consistent & counted
-    support = int(counted.sum())
-    if support == 0:
-        raise InputError(
-            f"no usable pixel: in no window of {n} frames does any pixel keep its true class",
-            hint=f"fast motion, or labels that are all {ignore_index}",
-        )
-    windows = consistent.flatten(1).sum(dim=1).double() / counted.flatten(1).sum(dim=1)  # 0 / 0 = NaN: nothing counted
-    share = consistent.sum(dim=0).float() / counted.sum(dim=0)
-    return VideoScore(float(windows.nanmean()), support, share, windows)
+    if not lengths:
+        raise InputError("lengths must hold at least one n, got none")
+    frames, counts = len(truth), []
+    for n in lengths:
+        if n < 2:
+            raise InputError(f"n must be at least 2 frames, got {n}")
+        if frames < n + official:
+            raise NothingToMeasure(
+                f"VC_{n} needs at least {n + official} frames{' (official)' if official else ''}, got {frames}",
+                hint="a short clip: VSPW leaves such videos out",
+            )
+        counts.append(frames - n if official else frames - n + 1)
+    count = _windows if compilable(prediction, truth) else _windows_plain
+    found = count(prediction, truth, lengths, counts, official, ignore_index)
+    return {n: _score(n, *windows, ignore_index) for n, windows in zip(lengths, found, strict=True)}
 
 
 def temporal_agreement(
@@ -92,7 +106,7 @@ def temporal_agreement(
     usable = warped.visible & (warped.label != ignore_index) & (prediction_target != ignore_index)
     support = int(usable.sum())
     if support == 0:
-        raise InputError(
+        raise NothingToMeasure(
             "no usable pixel: warped.visible is False (or the label is ignored) everywhere",
             hint="the pose points the wrong way (the inverse of T_source_target), or the two frames do not overlap",
         )
@@ -118,6 +132,50 @@ def pool_scores(scores: Sequence[VideoScore]) -> VideoScore:
     return VideoScore(float(windows.nanmean()), support, windows=windows)
 
 
-def _steady(labels: Tensor, n: int) -> Tensor:
-    """Whether a pixel keeps its label over each window of n frames: bool [t - n + 1, h, w]."""
-    return (labels[1:] == labels[:-1]).unfold(0, n - 1, 1).all(dim=-1)
+_Windows = tuple[Tensor, Tensor, Tensor, Tensor]  # seen, kept [windows]; seen, kept [h, w]
+
+
+def _score(n: int, seen: Tensor, kept: Tensor, seen_at: Tensor, kept_at: Tensor, ignore: int) -> VideoScore:
+    support = int(seen.sum())
+    if support == 0:
+        raise NothingToMeasure(
+            f"no usable pixel: in no window of {n} frames does any pixel keep its true class",
+            hint=f"fast motion, or labels that are all {ignore}",
+        )
+    windows = kept.double() / seen  # 0 / 0 = NaN: nothing counted
+    return VideoScore(float(windows.nanmean()), support, kept_at.float() / seen_at, windows)
+
+
+def _windows(
+    prediction: Tensor, truth: Tensor, lengths: Sequence[int], counts: Sequence[int], official: bool, ignore: int
+) -> list[_Windows]:
+    from stc_lab.metrics.kernels import count_windows
+
+    frames, height, width = truth.shape
+    threads = threads_for(truth.numel())
+    work = divided(1, height * width, threads)
+    sums = torch.zeros(2, len(work), len(lengths), frames, dtype=torch.int64)
+    maps = torch.zeros(2, len(lengths), height * width, dtype=torch.int32)
+    labels = [value.flatten(1).contiguous().numpy() for value in (truth, prediction)]
+    sizes = np.array(lengths), np.array(counts)
+    results = [*sums.numpy(), *maps.numpy()]
+    run_jobs(lambda part: count_windows(part, *labels, *sizes, official, ignore, *results), work, threads)
+    seen, kept = sums.sum(dim=1)
+    seen_at, kept_at = maps.unflatten(2, (height, width))
+    return [(seen[k, :count], kept[k, :count], seen_at[k], kept_at[k]) for k, count in enumerate(counts)]
+
+
+def _windows_plain(
+    prediction: Tensor, truth: Tensor, lengths: Sequence[int], counts: Sequence[int], official: bool, ignore: int
+) -> list[_Windows]:
+    """The same in plain tensor operations, window by window."""
+    found = []
+    same_truth, same = (value[1:] == value[:-1] for value in (truth, prediction))
+    for n, count in zip(lengths, counts, strict=True):
+        seen, kept = (value.unfold(0, n - 1, 1).all(dim=-1)[:count] for value in (same_truth, same))
+        if not official:
+            seen = seen & (truth[:count] != ignore)
+            kept = kept & (prediction[:count] == truth[:count])
+        kept = kept & seen
+        found.append((seen.flatten(1).sum(dim=1), kept.flatten(1).sum(dim=1), seen.sum(dim=0), kept.sum(dim=0)))
+    return found

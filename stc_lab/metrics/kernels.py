@@ -1,0 +1,104 @@
+"""The loops of the measures, compiled for the CPU: labels are read once, and nothing of their size is written."""
+
+from typing import no_type_check
+
+import numba
+import numpy as np
+
+_STRIP = 4096  # px: what is kept of each fills less than the second-level cache
+
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_compiled
+@no_type_check
+def count_pairs(truth, prediction, k, ignore, counts):
+    """Add the pairs (truth, prediction) of flat label maps to `counts` [k * k]; returns how many ids are no class."""
+    classes, wrong = np.uint64(k), 0
+    for i in range(len(truth)):
+        t, p, counted = np.uint64(truth[i]), np.uint64(prediction[i]), truth[i] != ignore
+        if (t < classes) & (p < classes) & counted:  # negative ids are large ones here
+            counts[t * classes + p] += 1
+        elif counted:
+            wrong += 1
+    return wrong
+
+
+@_compiled
+@no_type_check
+def count_windows(work, truth, prediction, lengths, windows, official, ignore, seen, kept, seen_at, kept_at):
+    """Windows in which the truth keeps its class, and in which the prediction does so too, for each of `lengths`.
+
+    truth, prediction [t, pixels]; `windows` how many there are of each length; seen, kept [jobs, lengths, t] sums over
+    the pixels of a job, seen_at, kept_at [lengths, pixels] sums over the windows. A pixel's run is the number of frames
+    up to this one in which nothing changed: a window of n frames is steady where the run is at least n.
+    """
+    frames = len(truth)
+    run_truth, run_kept = np.empty(_STRIP, np.int32), np.empty(_STRIP, np.int32)
+    for job in range(len(work)):
+        part = work[job, 3]
+        for first in range(work[job, 1], work[job, 2], _STRIP):
+            last = min(first + _STRIP, work[job, 2])
+            n = last - first
+            run_truth[:n], run_kept[:n] = 0, 0
+            for j in range(frames):
+                before = max(j - 1, 0)
+                t, t_before = truth[j, first:last], truth[before, first:last]
+                p, p_before = prediction[j, first:last], prediction[before, first:last]
+                if official:
+                    for x in range(n):
+                        run_truth[x] = run_truth[x] * (t[x] == t_before[x]) + 1
+                        run_kept[x] = run_kept[x] * (p[x] == p_before[x]) + 1
+                else:
+                    for x in range(n):
+                        same = t[x] == t_before[x]
+                        run_truth[x] = (run_truth[x] * same + 1) * (t[x] != ignore)
+                        run_kept[x] = (run_kept[x] * same + 1) * ((t[x] != ignore) & (p[x] == t[x]))
+                for k in range(len(lengths)):
+                    length, window = lengths[k], j - lengths[k] + 1
+                    if window < 0 or window >= windows[k]:
+                        continue
+                    all_seen, all_kept = 0, 0
+                    counted, right = seen_at[k, first:last], kept_at[k, first:last]
+                    for x in range(n):
+                        is_seen = run_truth[x] >= length
+                        is_kept = is_seen & (run_kept[x] >= length)
+                        counted[x] += is_seen
+                        right[x] += is_kept
+                        all_seen += is_seen
+                        all_kept += is_kept
+                    seen[part, k, window] += all_seen
+                    kept[part, k, window] += all_kept
+
+
+@_compiled
+@no_type_check
+def count_differences(work, labels_a, labels_b, flow, visible, ignore, beyond, seen, changed, totals):
+    """Where the label of a and the one that its pixel meets in b differ: adds to maps `seen`, `changed` [h, w].
+
+    flow [2, h, w], px from a to b; the nearest pixel is met, as by `sample_labels`. `beyond` is the least flow that
+    means unknown. totals [jobs, 2]: pixels seen, and changed.
+    """
+    height, width = labels_b.shape
+    T = flow.dtype.type
+    zero, end_x, end_y = T(0), T(width - 1), T(height - 1)
+    for job in range(len(work)):
+        all_seen, all_changed = 0, 0
+        for y in range(work[job, 1], work[job, 2]):
+            for x in range(labels_a.shape[1]):
+                u, v = flow[0, y, x], flow[1, y, x]
+                if not (visible[y, x] and abs(u) < beyond and abs(v) < beyond):
+                    continue
+                u, v = T(x) + u, T(y) + v
+                if not (u >= zero and u <= end_x and v >= zero and v <= end_y):
+                    continue
+                here, there = labels_a[y, x], labels_b[np.int64(np.rint(v)), np.int64(np.rint(u))]
+                if here == ignore or there == ignore:
+                    continue
+                differ = here != there
+                seen[y, x] += 1
+                changed[y, x] += differ
+                all_seen += 1
+                all_changed += differ
+        totals[work[job, 3], 0] += all_seen
+        totals[work[job, 3], 1] += all_changed
