@@ -58,6 +58,10 @@ class FPNSegmenter(nn.Module):
 
     def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k hs ws"]:
         """Logits of the pixels of `images[..., ::2, ::2]`."""
+        return self.classify(self.features(images))
+
+    def features(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hs ws"]:
+        """What `classify` makes the coarse logits from, on their grid: c = `channels`, none below 0."""
         check_images(images)
         features, pyramid = (images - 0.45) * 4, []  # roughly zero mean and unit variance for indoor photographs
         for level in self.levels:
@@ -66,7 +70,7 @@ class FPNSegmenter(nn.Module):
         merged = self.laterals[-1](features) + self.context(features.mean(dim=(2, 3)))[:, :, None, None]
         for features, lateral in zip(pyramid[-2::-1], list(self.laterals)[-2::-1], strict=True):
             merged = upsample_strided(merged, *features.shape[-2:]) + lateral(features)
-        return self.classify(self.smooth(merged))
+        return self.smooth(merged)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
         """Logits of every pixel; images are RGB in [0, 1] and are normalised inside."""
