@@ -3,7 +3,7 @@ import torch
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.warp import Warped
-from stc_lab.losses import consistency_map, image_edges, logits_consistency
+from stc_lab.losses import canny_edges, consistency_map, logits_consistency
 
 pytestmark = pytest.mark.bad_input
 
@@ -43,4 +43,4 @@ def test_unknown_gradient():
 )
 def test_images_that_cannot_have_edges(images, options, message):
     with pytest.raises(InputError, match=message):
-        image_edges(images, **options)
+        canny_edges(images, **options)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from stc_lab.losses import image_edges
+from stc_lab.losses import canny_edges, image_edges, sobel_edges
 
 
 def drawing(seed=0, h=48, w=64):
@@ -54,7 +54,7 @@ def test_a_step_gives_a_line_one_pixel_wide_where_it_exceeds_the_threshold():
     edges = image_edges(image)
     assert edges.sum(dim=-1).eq(1).all()  # 2.6 * 0.2 = 0.52 > high
     assert set(edges.nonzero()[:, 2].tolist()) <= {7, 8}
-    assert not image_edges(image, low=0.5, high=0.6).any()
+    assert not canny_edges(image, low=0.5, high=0.6).any()
 
 
 def test_a_flat_image_has_no_edges():
@@ -72,7 +72,7 @@ def test_weak_edges_stay_where_they_hang_on_strong_ones_as_kornia_says(seed):
 
     image = drawing(seed)
     _, reference = canny(image, 0.1, 0.6, kernel_size=5, sigma=(1.0, 1.0), hysteresis=True)
-    edges = image_edges(image, low=0.1, high=0.6)
+    edges = canny_edges(image, low=0.1, high=0.6)
     assert torch.equal(edges, reference[:, 0] > 0.5)
-    strong = image_edges(image, low=0.6, high=0.6)
+    strong = canny_edges(image, low=0.6, high=0.6)
     assert (strong & ~edges).sum() == 0 and edges.sum() > strong.sum()
