@@ -7,6 +7,7 @@ from stc_lab.models.fpn import FPNSegmenter
 from stc_lab.models.intrinsics import average_camera, camera_from_raw
 from stc_lab.models.motion import Motion, MotionNet, PairMotionNet, both_ways
 from stc_lab.models.network import Network
+from stc_lab.models.projection import FeatureSegmenter, ProjectionHead
 from stc_lab.models.segmenter import Segmenter, upsample_strided
 from stc_lab.models.store import SHIPPED, StoredModel, load_model, load_shipped, save_model
 
@@ -16,10 +17,12 @@ __all__ = [
     "DepthNet",
     "DepthRange",
     "FPNSegmenter",
+    "FeatureSegmenter",
     "Motion",
     "MotionNet",
     "Network",
     "PairMotionNet",
+    "ProjectionHead",
     "Segmenter",
     "StoredModel",
     "average_camera",
