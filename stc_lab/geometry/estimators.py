@@ -27,6 +27,7 @@ from stc_lab.geometry.flow import (
 from stc_lab.geometry.occlusion import inside_visible
 from stc_lab.geometry.pose import relative_pose
 from stc_lab.geometry.warp import DepthTolerance
+from stc_lab.geometry.weight_files import read_state_dict
 
 
 @runtime_checkable
@@ -159,7 +160,7 @@ def _raft(size: str, weights: Path) -> Any:
             f"RaftFlow needs torchvision, which cannot be imported: {error}",
             hint="pip install 'stc_lab[raft]' in an environment of its own, with the torch that torchvision asks for",
         ) from error
-    state = _state_dict(weights)
+    state = read_state_dict(weights)
     model = getattr(optical_flow, f"raft_{size}")(weights=None, progress=False)
     try:
         model.load_state_dict(state)
@@ -169,23 +170,3 @@ def _raft(size: str, weights: Path) -> Any:
             hint="weights of the other size, or of RAFT's own repository, which names them otherwise",
         ) from error
     return model.eval()
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"there is no weights file {path}", hint="nothing is downloaded: give a local file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors alone, no code
-    except Exception as error:  # both libraries raise many kinds on a damaged file
-        reason = str(error).split(". ")[0].splitlines()[:1]  # what torch goes on to advise is to run the file's code
-        raise InputError(
-            f"{path} cannot be read as weights: {' '.join(reason)}",
-            hint="a file cut short, a whole pickled model instead of its state dict, or another kind of file",
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} must hold a state dict, names with tensors, got {type(state).__name__}")
-    return state

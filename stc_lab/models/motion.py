@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,7 @@ from stc_lab.models.encoder import ConcatEncoder, CorrelationEncoder, check_widt
 from stc_lab.models.intrinsics import PairIntrinsics, SharedIntrinsics, average_camera
 from stc_lab.models.network import Network
 from stc_lab.models.residual import ResidualField
+from stc_lab.models.resnet import ResNetEncoder
 
 Matching = Literal["concat", "correlation"]
 Intrinsics = Literal["pair", "shared", "given"]
@@ -76,17 +78,17 @@ class PairMotionNet(nn.Module):
         square_pixels: bool = False,
         learn_centre: bool = True,
         norm: Norm = "batch",
+        weights: Path | str | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         """Choose how the pair is seen, what is known of its camera, and whether things move on their own.
 
         `intrinsics`: `pair` gives a camera for each pair, `shared` learns one for each of `cameras` videos (1: one for
         all), `given` takes it with each call. `initial_focal` is a share of width and height (of the width, with
-        `square_pixels`: fy = fx); without `learn_centre` the principal point is the image's middle. `generator` makes
-        the initial weights repeatable.
+        `square_pixels`: fy = fx); without `learn_centre` the principal point is the image's middle. `weights` is a
+        file for a ResNet encoder, see `ResNetEncoder.load`; `widths`, `radius` and `norm` are the compact encoder's.
         """
         super().__init__()
-        check_widths(widths)
         self._options: dict[str, Any] = {
             "encoder": encoder,
             "matching": matching,
@@ -115,6 +117,12 @@ class PairMotionNet(nn.Module):
         )
         if generator is not None:
             draw_weights(self, generator)
+        if weights is not None:
+            if not isinstance(self.encoder, ResNetEncoder):
+                raise InputError(
+                    "weights are those of a ResNet encoder, got encoder='compact'", hint="load_model(path)"
+                )
+            self.encoder.load(weights)
 
     @property
     def architecture(self) -> dict[str, object]:
@@ -243,14 +251,19 @@ def _split(motion: Motion, first: int) -> tuple[Motion, Motion]:
 
 def _encoder(
     encoder: str, matching: str, widths: Sequence[int], radius: int, norm: Norm
-) -> ConcatEncoder | CorrelationEncoder:
-    if encoder != "compact":
-        raise InputError(f"encoder must be 'compact', got {encoder!r}")
-    if matching == "concat":
-        return ConcatEncoder(widths, norm=norm)
-    if matching == "correlation":
+) -> ConcatEncoder | CorrelationEncoder | ResNetEncoder:
+    if matching not in ("concat", "correlation"):
+        raise InputError(f"matching must be 'concat' or 'correlation', got {matching!r}")
+    if encoder == "compact":
+        check_widths(widths)
+        if matching == "concat":
+            return ConcatEncoder(widths, norm=norm)
         return CorrelationEncoder(widths, radius=radius, norm=norm)
-    raise InputError(f"matching must be 'concat' or 'correlation', got {matching!r}")
+    if encoder not in ("resnet18", "resnet50"):
+        raise InputError(f"encoder must be 'compact', 'resnet18' or 'resnet50', got {encoder!r}")
+    if matching != "concat":
+        raise InputError(f"{encoder} sees a pair as one stack, matching='concat', got {matching!r}")
+    return ResNetEncoder(18 if encoder == "resnet18" else 50, images=2)
 
 
 def _camera_head(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,55 +15,95 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stc_lab.errors import InputError
+from stc_lab.models.depth import DepthFPN
+from stc_lab.models.depth_resnet import DepthResNet
 from stc_lab.models.fpn import FPNSegmenter
+from stc_lab.models.motion import PairMotionNet
+from stc_lab.models.network import Network
 
-ARCHITECTURES: dict[str, Callable[..., FPNSegmenter]] = {"FPNSegmenter": FPNSegmenter}
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
+    "FPNSegmenter": FPNSegmenter,
+    "DepthFPN": DepthFPN,
+    "DepthResNet": DepthResNet,
+    "PairMotionNet": PairMotionNet,
+}
 SHIPPED = ("rooms_fpn",)
+
+N = TypeVar("N", bound=Network)
+N_co = TypeVar("N_co", bound=Network, covariant=True)
 
 
 @dataclass(frozen=True)
-class StoredModel:
+class StoredModel(Generic[N_co]):
     """A network read from a file, in evaluation mode, and what was noted with it."""
 
-    model: FPNSegmenter
+    model: N_co
     metadata: dict[str, Any]
 
 
 def save_model(
-    path: Path | str, model: FPNSegmenter, metadata: dict[str, Any] | None = None, *, dtype: torch.dtype | None = None
+    path: Path | str, model: Network, metadata: dict[str, Any] | None = None, *, dtype: torch.dtype | None = None
 ) -> Path:
     """Write weights and architecture to one safetensors file, all or nothing; `metadata` is anything JSON can hold.
 
-    `dtype=torch.float16` halves the file: convolutions are rounded, BatchNorm's statistics stay as they are.
+    `dtype=torch.float16` halves the file: convolutions are rounded; vectors, such as BatchNorm's statistics and learned
+    focal lengths, stay as they are.
     """
+    _expect_known(model.architecture.get("name"), f"the model to save, a {type(model).__name__},")
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if dtype is not None:
         state = {name: value.to(dtype) if value.ndim > 1 else value for name, value in state.items()}
     return write_safetensors(path, state, {"architecture": model.architecture, "metadata": metadata or {}})
 
 
-def load_model(path: Path | str, *, device: torch.device | str = "cpu") -> StoredModel:
+@overload
+def load_model(path: Path | str, *, device: torch.device | str = "cpu") -> StoredModel[Network]: ...
+@overload
+def load_model(path: Path | str, kind: type[N], *, device: torch.device | str = "cpu") -> StoredModel[N]: ...
+def load_model(
+    path: Path | str, kind: type[Network] | None = None, *, device: torch.device | str = "cpu"
+) -> StoredModel[Network]:
     """Read a file of `save_model`; the weights come back as float32.
 
-    Raises InputError if the file is missing, damaged, or no model of this kit.
+    `kind` is the class that is wanted, such as `DepthFPN`. Raises InputError if the file is missing, damaged, no model
+    of this kit, or one of another kind.
     """
     state, notes = read_safetensors(path)
     architecture = dict(notes.get("architecture", {}))
     name = architecture.pop("name", None)
-    if name not in ARCHITECTURES:
+    _expect_known(name, str(path))
+    if kind is not None and ARCHITECTURES[name] is not kind:
+        raise InputError(f"{path} holds a {name}, expected a {kind.__name__}")
+    try:
+        model = ARCHITECTURES[name](**architecture)
+    except TypeError as error:
         raise InputError(
-            f"{path} holds architecture {name!r}, expected one of {', '.join(ARCHITECTURES)}",
-            hint="a training checkpoint or another program's weights: models are written by save_model",
-        )
-    model = ARCHITECTURES[name](**architecture)
+            f"{path} describes a {name} that this version cannot build: {error}", hint="a file of another version"
+        ) from error
     try:
         model.load_state_dict({key: value.float() if value.ndim > 1 else value for key, value in state.items()})
     except RuntimeError as error:
         raise InputError(f"the weights in {path} do not fit the architecture it names: {error}") from error
-    return StoredModel(model.to(device).eval(), notes.get("metadata", {}))
+    model.to(device)
+    model.eval()
+    return StoredModel(model, notes.get("metadata", {}))
 
 
-def load_shipped(name: str = "rooms_fpn", *, device: torch.device | str = "cpu") -> StoredModel:
+def _expect_known(name: object, holder: str) -> None:
+    if name not in ARCHITECTURES:
+        raise InputError(
+            f"{holder} holds architecture {name!r}, expected one of {', '.join(ARCHITECTURES)}",
+            hint="a training checkpoint or another program's weights: models are written by save_model",
+        )
+
+
+@overload
+def load_shipped(
+    name: Literal["rooms_fpn"] = "rooms_fpn", *, device: torch.device | str = "cpu"
+) -> StoredModel[FPNSegmenter]: ...
+@overload
+def load_shipped(name: str, *, device: torch.device | str = "cpu") -> StoredModel[Network]: ...
+def load_shipped(name: str = "rooms_fpn", *, device: torch.device | str = "cpu") -> StoredModel[Network]:
     """A small network that comes with the package; `stc-lab train-shipped` makes it again."""
     if name not in SHIPPED:
         raise InputError(f"no shipped model {name!r}, expected one of {', '.join(SHIPPED)}")

@@ -62,7 +62,7 @@ def train_shipped(
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{NAME}.") as partial:
         weights = save_model(Path(partial) / f"{NAME}.safetensors", model, notes, dtype=torch.float16)
-        stored = load_model(weights).model
+        stored = load_model(weights, FPNSegmenter).model
         for split in ("val", "test"):
             scores = evaluate(stored, videos[split], fusion=True).to_dict()
             notes[split] = {"videos": len(videos[split].names), **scores}
