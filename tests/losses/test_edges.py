@@ -76,3 +76,30 @@ def test_weak_edges_stay_where_they_hang_on_strong_ones_as_kornia_says(seed):
     assert torch.equal(edges, reference[:, 0] > 0.5)
     strong = canny_edges(image, low=0.6, high=0.6)
     assert (strong & ~edges).sum() == 0 and edges.sum() > strong.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sobel_is_the_magnitude_of_scipys(seed):
+    from scipy import ndimage
+
+    image = drawing(seed)
+    grey = np.tensordot([0.299, 0.587, 0.114], image[0].double().numpy(), axes=1)
+    blurred = ndimage.gaussian_filter(grey, 1.0, radius=2, mode="mirror")
+    magnitude = np.hypot(*(ndimage.sobel(blurred, axis=axis, mode="nearest") for axis in (0, 1)))
+    for threshold in (0.1, 0.3, 0.8):
+        assert np.array_equal(sobel_edges(image.double(), threshold=threshold)[0].numpy(), magnitude > threshold)
+    assert not sobel_edges(torch.full((2, 3, 12, 16), 0.7)).any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cannys_lines_lie_on_sobels_bands(seed):
+    image = drawing(seed)
+    canny, sobel = canny_edges(image, low=0.3, high=0.3), sobel_edges(image, threshold=0.3)
+    assert canny.any() and not (canny & ~sobel).any()
+    assert sobel.sum() > 1.5 * canny.sum()
+
+
+def test_a_detector_goes_by_its_name_and_cannys_is_the_default():
+    image = drawing()
+    assert torch.equal(image_edges(image), canny_edges(image))
+    assert torch.equal(image_edges(image, detector="sobel"), sobel_edges(image))
