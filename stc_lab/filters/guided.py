@@ -7,6 +7,7 @@ ridge eps on a; a pixel takes the mean of what the windows around it predict. We
 
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -14,9 +15,12 @@ from torch import Tensor
 from stc_lab.errors import InputError
 from stc_lab.filters.windows import Radii, filter_plain
 from stc_lab.geometry.checks import expect_alike, expect_map
+from stc_lab.geometry.compiled import compilable
 from stc_lab.geometry.precision import working_dtype
+from stc_lab.geometry.threads import run_jobs, threads_for
 
 Border = Literal["truncated", "reflect"]
+_PIXELS_AT_ONCE = 2_000_000  # of a job's frames: with a colour guide, about 180 MB of sums
 _LEAST_WEIGHT = 1e-9  # of the largest: sums of weights that differ by more would be rounding
 
 
@@ -75,9 +79,46 @@ def _filter(guide: Tensor, signal: Tensor, weights: Tensor | None, radii: Radii,
     if reach:
         rows, columns = (_mirrored(n, reach, signal.device) for n in signal.shape[-2:])
         lifted = tuple(value[..., rows[:, None], columns] for value in lifted)  # type: ignore[assignment]  # still three
-    filtered = filter_plain(*lifted, radii, eps)
+    wants_gradient = torch.is_grad_enabled() and any(value.requires_grad for value in lifted)
+    run = filter_plain if wants_gradient or not compilable(*lifted) else _filter_compiled
+    filtered = run(*lifted, radii, eps)
     height, width = signal.shape[-2:]
     return filtered[..., reach : reach + height, reach : reach + width].to(signal.dtype)
+
+
+def _filter_compiled(guide: Tensor, signal: Tensor, weights: Tensor, radii: Radii, eps: float) -> Tensor:
+    from stc_lab.filters.kernels_guided import filter_jobs
+
+    guide, signal, weights = (value.detach().contiguous() for value in (guide, signal, weights))
+    known = torch.where(weights > 0, signal, torch.zeros_like(signal))
+    counted = (weights > 0).sum(dim=(0, 2, 3)).clamp_min(1)
+    means = guide.mean(dim=(0, 2, 3), dtype=torch.float64), known.sum(dim=(0, 2, 3), dtype=torch.float64) / counted
+    result = torch.empty_like(signal)
+    arrays = (value.numpy() for value in (guide, signal, weights, torch.cat(means)))
+    inputs = (*arrays, radii, float(eps))
+    threads = threads_for(signal.numel())
+    run_jobs(lambda part: filter_jobs(part, *inputs, result.numpy()), _jobs(signal, radii[0], threads), threads)
+    return result
+
+
+def _jobs(signal: Tensor, radius: int, threads: int) -> np.ndarray:
+    """Ranges of frames and of classes [jobs, 4]; neighbouring frames share work, so that classes are parted first."""
+    frames, classes, height, width = signal.shape
+    parts = -(-frames * height * width // _PIXELS_AT_ONCE)
+    if radius == 0:
+        of_frames = min(frames, max(threads, parts))
+        of_classes = min(classes, -(-threads // of_frames))
+    else:
+        of_classes = min(classes, threads)
+        of_frames = min(frames, max(-(-threads // of_classes), min(parts, -(-frames // (2 * radius + 1)))))
+    return np.array(
+        [
+            (frames * i // of_frames, frames * (i + 1) // of_frames, first[j], first[j + 1])
+            for first in [[classes * j // of_classes for j in range(of_classes + 1)]]
+            for i in range(of_frames)
+            for j in range(of_classes)
+        ]
+    )
 
 
 def _fit(weights: Tensor | None, signal: Tensor) -> Tensor:
