@@ -117,21 +117,14 @@ def slopes(
 
 
 def _slopes_along(axis: int, probabilities: Tensor, depth: Tensor, seen: Tensor) -> Slopes:
-    length = depth.shape[axis] - 1
+    def to_next(values: Tensor) -> Tensor:
+        return values.diff(dim=axis, append=values.narrow(axis, -1, 1))
 
-    def ends(values: Tensor) -> tuple[Tensor, Tensor]:
-        return values.narrow(axis, 0, length), values.narrow(axis, 1, length)
-
-    def at_first(values: Tensor) -> Tensor:
-        return torch.cat([values, torch.zeros_like(values.narrow(axis, 0, 1))], dim=axis)
-
-    first, second = ends(seen)
-    both = first & second
-    before, after = ends(probabilities)
-    near, far = ends(depth)
+    counts = seen & seen.roll(-1, dims=axis)
+    counts.narrow(axis, -1, 1).fill_(False)  # the last has no next one
     # Masked before the norm, so that not even a non-finite value where nothing counts reaches the gradient.
-    semantic = torch.where(both[:, None], after - before, 0).abs()
-    return Slopes(at_first(semantic), at_first(torch.where(both, far - near, 0).abs()), at_first(both))
+    semantic = torch.where(counts[:, None], to_next(probabilities), 0).abs()
+    return Slopes(semantic, torch.where(counts, to_next(depth), 0).abs(), counts)
 
 
 def mean_over_slopes(along_x: Tensor, across: Slopes, along_y: Tensor, down: Slopes) -> EdgeLoss:
