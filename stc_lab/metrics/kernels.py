@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 _STRIP = 4096  # px: what is kept of each fills less than the second-level cache
+_BLOCK = 64  # px: with 60 frames each, about 30 kB
 
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
@@ -102,3 +103,55 @@ def count_differences(work, labels_a, labels_b, flow, visible, ignore, beyond, s
                 all_changed += differ
         totals[work[job, 3], 0] += all_seen
         totals[work[job, 3], 1] += all_changed
+
+
+@_compiled
+@no_type_check
+def elect_over_time(work, labels, until, ranges, classes, ignore, tie, elected):
+    """The label with most votes at each pixel: labels, elected [t, pixels], ids below `classes`.
+
+    until [t, t + 1]: of each election (row), the votes of all frames before this one (column), which grow within
+    `ranges` [t, 2] alone. Votes within `tie` of the most are even, and the lowest label has it. Where a label is
+    `ignore`, it stays, and has no vote. Runs of frames with one label vote together.
+    """
+    frames = len(labels)
+    votes, block = np.zeros(classes), np.empty((_BLOCK, frames), labels.dtype)
+    starts, run_of = np.empty(frames + 1, np.int64), np.empty(frames, np.int64)
+    for job in range(len(work)):
+        for first in range(work[job, 1], work[job, 2], _BLOCK):
+            last = min(first + _BLOCK, work[job, 2])
+            for t in range(frames):  # a pixel's frames lie far apart: they are brought together for some pixels
+                for x in range(first, last):
+                    block[x - first, t] = labels[t, x]
+            for x in range(first, last):
+                own, runs = block[x - first], 0
+                for t in range(frames):
+                    if t == 0 or own[t] != own[t - 1]:
+                        starts[runs] = t
+                        runs += 1
+                    run_of[t] = runs - 1
+                starts[runs] = frames
+                for t in range(frames):
+                    start, stop = run_of[ranges[t, 0]], run_of[ranges[t, 1] - 1] + 1
+                    if own[t] != ignore and stop - start > 1:  # else `elected` holds the label already
+                        elected[t, x] = _elect(own, starts[start : stop + 1], until[t], ignore, tie, votes)
+
+
+@_compiled
+@no_type_check
+def _elect(own, starts, until, ignore, tie, votes):
+    """The winner of one election among runs; `votes` is all zero before and after it."""
+    most, winner = 0.0, len(votes)
+    for run in range(len(starts) - 1):
+        label = own[starts[run]]
+        if label != ignore:
+            votes[label] += until[starts[run + 1]] - until[starts[run]]
+            most = max(most, votes[label])
+    for run in range(len(starts) - 1):
+        label = own[starts[run]]
+        if label != ignore and label < winner and votes[label] >= most - tie:
+            winner = label
+    for run in range(len(starts) - 1):
+        if own[starts[run]] != ignore:
+            votes[own[starts[run]]] = 0.0
+    return winner

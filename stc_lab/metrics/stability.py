@@ -17,11 +17,10 @@ from stc_lab.geometry.threads import divided, run_jobs, threads_for
 from stc_lab.losses.stability import PairFlows, all_pairs
 from stc_lab.metrics.boundaries import BoundaryMode, boundary_counts
 from stc_lab.metrics.streaming import MeanTally, NothingToMeasure
+from stc_lab.metrics.votes import vote_over_time
 
 Normalisation = Literal["none", "sqrt_object", "boundary"]
 FlowsOfPair = Callable[[int, int], PairFlows]  # frames p < q -> their flows, both ways
-_TIE = 1e-9  # votes are sums of the same weights in another order
-_VOTES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ def e_smooth(
 ) -> StabilityScore:
     """E_smooth (Eq. 2): how much a Gaussian over time changes the labels, |O_t - G_sigma(O_t)|_2 / N, mean over t.
 
-    Each class's map is smoothed by itself and the largest wins, ties going to the lowest class; of labels, the norm is
-    the square root of the number of pixels that change. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps
-    and about 1 at the 6 fps of YouTube-VOS. The clip is mirrored at its ends, which matters where it is short, and the
-    Gaussian cut off at 4 sigma. `ignore_index` neither votes nor counts.
+    Each class's map is smoothed by itself and the largest wins (`vote_over_time`); of labels, the norm is the square
+    root of the number of pixels that change. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps and about
+    1 at the 6 fps of YouTube-VOS. The clip is mirrored at its ends, which matters where it is short. `ignore_index`
+    neither votes nor counts.
     N is the median of `object_sizes` over the clip; with `per_frame` each frame has its own, and one without objects
     does not count (the paper does not say which). `official=True` sums over t as printed: twice as long, twice the
     value.
@@ -90,7 +89,7 @@ def e_smooth(
     sizes = object_sizes(labels, normalise, boundary=boundary, background=background, ignore_index=ignore_index)
     _expect_frames(labels)
     compared = labels != ignore_index
-    changed = compared & (_elected_over_time(labels, sigma, ignore_index) != labels)
+    changed = compared & (vote_over_time(labels, sigma, ignore_index=ignore_index) != labels)
     terms = changed.flatten(1).sum(dim=1).double().sqrt()
     N = _median(sizes)
     if per_frame:
@@ -255,37 +254,6 @@ def _differences_plain(
     seen += compared
     changed += differ
     return int(compared.sum()), int(differ.sum())
-
-
-def _elected_over_time(labels: Tensor, sigma: float, ignore: int) -> Tensor:
-    """The class with most votes at each pixel, neighbours in time voting by a Gaussian; what is to be ignored stays."""
-    if not 0 < sigma < math.inf:
-        raise InputError(f"sigma must be positive, in frames, got {sigma}", hint="seconds times the frame rate")
-    weights = _gaussian_over_time(len(labels), sigma).to(labels.device)
-    over_time = labels.flatten(1)
-    changing = (over_time != over_time[0]).any(dim=0).nonzero()[:, 0]
-    elected = over_time.clone()
-    for places in changing.split(max(1, _VOTES_AT_ONCE // len(labels))):
-        own = over_time[:, places]
-        most, winner = torch.zeros(own.shape, dtype=torch.float64, device=labels.device), own.clone()
-        for label in own.unique().tolist():  # from the lowest, which so keeps a tie
-            if label != ignore:
-                votes = weights @ (own == label).double()
-                more = votes > most + _TIE
-                most, winner = torch.where(more, votes, most), torch.where(more, label, winner)
-        elected[:, places] = torch.where(own == ignore, own, winner)
-    return elected.view_as(labels)
-
-
-def _gaussian_over_time(frames: int, sigma: float) -> Float64[Tensor, "t t"]:
-    """Row t: the weight of each frame in the smoothed frame t, the clip mirrored with its end frames doubled."""
-    reach = int(4 * sigma + 0.5)
-    offset = torch.arange(-reach, reach + 1)
-    weight = torch.exp(-0.5 * (offset / sigma).double() ** 2)
-    place = (torch.arange(frames)[:, None] + offset) % (2 * frames)
-    place = torch.minimum(place, 2 * frames - 1 - place)
-    rows = torch.zeros(frames, frames, dtype=torch.float64)
-    return rows.scatter_add_(1, place, (weight / weight.sum()).expand(frames, -1))
 
 
 def _median(sizes: Float64[Tensor, " t"]) -> float:
