@@ -177,6 +177,7 @@ def teacher_loss(
 
     Labels (int64; 255 = ignore) are the paper's data term. Probabilities (the teacher's softmax) give
     KL(teacher || student), which is 0 where the two agree. Mean over the usable pixels; the teacher learns nothing.
+    The paper's decoder gives a residual: `logits` is that plus the teacher's.
     Raises InputError if no pixel is usable.
     """
     expect_map("logits", logits)
