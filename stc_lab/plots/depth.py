@@ -82,15 +82,11 @@ def depth_bars(
         place = {"row": 1, "col": column}
         values = [_seeds(name, rows[name], measure) for name in names]
         means, spreads = [statistics.fmean(seeds) for seeds in values], [_spread(seeds) for seeds in values]
-        whiskers = {"array": spreads, "thickness": 1.5, "width": 5, "color": INK} if any(spreads) else None
         figure.add_trace(go.Bar(y=names, x=means, orientation="h", name=measure, marker_color=colours), **place)
-        figure.data[-1].update(error_x=whiskers, showlegend=False)
-        points = [(x, name) for name, seeds in zip(names, values, strict=True) if len(seeds) > 1 for x in seeds]
-        if points:
-            x, y = zip(*points, strict=True)
-            dots = {"size": 6, "color": "white", "line": {"width": 1.2, "color": INK}}
-            seeds_trace = go.Scatter(x=x, y=y, mode="markers", name=f"{measure}, seeds", marker=dots, showlegend=False)
-            figure.add_trace(seeds_trace, **place)
+        for name, seeds, mean, spread in zip(names, values, means, spreads, strict=True):
+            if spread is not None:
+                for trace in _spread_traces(f"{name}, {measure}", name, seeds, mean, spread):
+                    figure.add_trace(trace, **place)
         ends = [max(mean + (spread or 0), *seeds) for mean, spread, seeds in zip(means, spreads, values, strict=True)]
         texts = [f"{m:.3f}" + ("" if s is None else f" ± {s:.3f}") for m, s in zip(means, spreads, strict=True)]
         for name, end, text in zip(names, ends, texts, strict=True):
@@ -100,6 +96,8 @@ def depth_bars(
         room = max(map(len, texts)) * SMALL_SIZE * _CHARACTER + 16  # px beside the longest bar for its numbers
         most = max(ends) / max(0.3, 1 - room / column_width)
         figure.update_xaxes(title_text=MEASURE_TITLES.get(measure, measure), range=[0, most], nticks=5, **place)
+        if measure in ("a1", "a2", "a3"):
+            figure.update_xaxes(tickvals=[0, 0.25, 0.5, 0.75, 1], **place)  # a share ends there
     several = max(len(seeds) for seeds in rows.values()) > 1
     figure.update_layout(
         template=template(),
@@ -107,6 +105,7 @@ def depth_bars(
         height=100 + (40 if title else 0) + _ROW * len(names) + (26 if several else 0),
         margin={"t": 62 if title else 20, "b": 70 + (26 if several else 0), "l": 20},
         bargap=0.35,
+        showlegend=False,
         title={"text": title} if title else None,
     )
     if several:
@@ -232,6 +231,18 @@ def _seeds(name: str, seeds: Sequence[Mapping[str, float]], measure: str) -> lis
 
 def _numbers(value: float | Sequence[float]) -> list[float]:
     return [float(one) for one in value] if isinstance(value, Sequence) else [float(value)]
+
+
+def _spread_traces(
+    label: str, row: str, seeds: Sequence[float], mean: float, spread: float
+) -> tuple[go.Scatter, go.Scatter]:
+    """The standard deviation about the mean as a whisker, and the seeds as points over it."""
+    whisker = {"array": [spread], "thickness": 1.5, "width": 6, "color": INK}
+    dots = {"size": 6, "color": "white", "line": {"width": 1.2, "color": INK}}
+    return (
+        go.Scatter(x=[mean], y=[row], mode="markers", marker={"size": 1, "color": INK}, error_x=whisker, name=label),
+        go.Scatter(x=list(seeds), y=[row] * len(seeds), mode="markers", marker=dots, name=f"{label}: seeds"),
+    )
 
 
 def _spread(seeds: Sequence[float]) -> float | None:

@@ -24,6 +24,7 @@ _LEVELS = 255  # colours of a map in the animation; one more stands for what is 
 _PATH_SIZE = (30, 40)  # proportions of the path's panel
 _ASTRAY = 0.6  # of the extent of the last paths: how far those of earlier steps may widen the axes
 _CONTROLS = 96  # px below the panels for slider and buttons
+_BUTTONS = 180  # px left of the slider
 _LEGEND = 34  # px below the panels for the names of the paths
 _LEFT, _BELOW = 58, 46  # px beside and below the path's axes for their numbers and titles
 
@@ -179,12 +180,13 @@ def _add_controls(figure: go.Figure, names: Sequence[str], step_name: str, milli
         return {"mode": "immediate", "frame": {"duration": duration, "redraw": True}, "transition": {"duration": 0}}
 
     top = below - _CONTROLS + 14
+    left = _BUTTONS / (figure.layout.width - figure.layout.margin.l - figure.layout.margin.r)
     figure.update_layout(
         sliders=[
             {
                 "active": len(names) - 1,
-                "x": 0.21,
-                "len": 0.78,
+                "x": left,
+                "len": 0.985 - left,
                 "xanchor": "left",
                 "y": 0,
                 "yanchor": "top",

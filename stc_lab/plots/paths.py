@@ -19,7 +19,7 @@ _SIGHTS = 6  # viewing directions drawn along a path
 _SIGHT_SHARE = 0.09  # of the largest extent: their length
 _IN_SPACE, _FROM_ABOVE = 0.53, 0.6  # of the width: where the one picture ends and the other begins
 _BELOW = 56  # px
-_DIAGONAL = 1.75  # of the axes, in plotly's units of a scene
+_DIAGONAL = 1.5  # of the axes, in plotly's units of a scene
 _AXES = ("right (m)", "ahead (m)", "up (m)")
 _TRUTH_COLOUR = "#a3adba"
 _FLATTEST = 0.3  # of the largest extent: no axis is drawn shorter, so that a level path has a readable height
@@ -111,12 +111,12 @@ def camera_paths(
         height=height,
         title={"text": title, "y": 1 - 24 / height, "yref": "container", "yanchor": "middle"} if title else None,
         margin={"l": 0, "r": 24, "t": top, "b": _BELOW},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0.005, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         scene={
             "domain": {"x": [0, _IN_SPACE], "y": [0, 1]},
             "aspectmode": "manual",  # metres alike on all axes
             "aspectratio": {key: float(h / half.norm()) * _DIAGONAL for key, h in zip("xyz", half, strict=True)},
-            "camera": {"eye": {"x": -0.85, "y": -1.5, "z": 0.95}, "center": {"x": 0.0, "y": 0.0, "z": -0.12}},
+            "camera": {"eye": {"x": -0.85, "y": -1.5, "z": 0.95}, "center": {"x": 0.0, "y": 0.0, "z": -0.24}},
             **{
                 f"{key}axis": {**axis, "range": [float(m - h), float(m + h)], "title": {"text": text, "font_size": 12}}
                 for key, text, m, h in zip("xyz", _AXES, middle, half, strict=True)
@@ -155,12 +155,15 @@ def line_points(way: Float64[Tensor, "t d"]) -> dict[str, list[float]]:
 
 
 def path_style(number: int, *, of: int) -> dict[str, Any]:
-    """The look of the path of this number; the first of several is a broad grey line that the others lie on."""
+    """The look of the path of this number; the first of several is a broad grey line that the others lie on.
+
+    In space, where a broad line would hide those inside of it, it is a thin one.
+    """
     if number == 0 and of > 1:
-        return {"line": {"color": _TRUTH_COLOUR, "dash": "solid", "width": 6}, "ring": 19}
+        return {"line": {"color": _TRUTH_COLOUR, "dash": "solid", "width": 6}, "width_in_space": 3, "ring": 19}
     place = number - (of > 1)
     colour, dash = SERIES_COLOURS[place % len(SERIES_COLOURS)], DASHES[place % len(DASHES)]
-    return {"line": {"color": colour, "dash": dash, "width": 2.5}, "ring": 11}
+    return {"line": {"color": colour, "dash": dash, "width": 2.5}, "width_in_space": 5, "ring": 11}
 
 
 def equal_ranges(
@@ -186,8 +189,8 @@ def _in_space(
 ) -> list[go.Scatter3d]:
     """Path, viewing directions and start in three dimensions."""
     style: dict[str, Any] = {"name": name, "legendgroup": name, "showlegend": False, "hoverinfo": "skip"}
-    line = {**look["line"], "width": 1.8 * look["line"]["width"]}
-    start = {"size": look["ring"] / 2.4, "color": look["line"]["color"]}
+    line = {**look["line"], "width": look["width_in_space"]}
+    start = {"size": look["ring"] / 3, "color": look["line"]["color"]}
     return [
         go.Scatter3d(**_columns(way), **style, mode="lines", line=line),
         go.Scatter3d(**_columns(sights), name=name, legendgroup=name, **_quiet(look, 3)),
