@@ -150,7 +150,7 @@ class PairMotionNet(nn.Module):
         pose = self.pose(bottleneck)
         pose = pose.to(working_dtype(pose))
         # Never smaller than 0.001 (Gordon's code projects there after each step); the gradient passes all the same.
-        rotation_scale, translation_scale = self.scales + (self.scales.clamp(min=0.001) - self.scales).detach()
+        rotation_scale, translation_scale = self.scales.detach().clamp(min=0.001) + (self.scales - self.scales.detach())
         rotation, translation = rotation_scale * pose[:, :3], translation_scale * pose[:, 3:]
         field = self._residual(bottleneck, pyramid, images, object_mask)
         field = None if field is None else translation_scale * field

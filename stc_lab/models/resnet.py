@@ -109,7 +109,7 @@ class ResNetEncoder(nn.Module):
             self.load_state_dict(state)
         except RuntimeError as error:
             raise InputError(
-                f"{path} holds no weights of a ResNet-{self.depth}: {error}",
+                f"{path} holds no weights of a ResNet-{self.depth}: {' '.join(str(error).split())[:300]}",
                 hint="another depth, or names other than torchvision's (conv1.weight, layer1.0.bn2.bias, ...)",
             ) from error
 

@@ -61,7 +61,7 @@ def load_model(path: Path | str, *, device: torch.device | str = "cpu") -> Store
 @overload
 def load_model(path: Path | str, kind: type[N], *, device: torch.device | str = "cpu") -> StoredModel[N]: ...
 def load_model(
-    path: Path | str, kind: type[Network] | None = None, *, device: torch.device | str = "cpu"
+    path: Path | str, kind: type[Any] | None = None, *, device: torch.device | str = "cpu"
 ) -> StoredModel[Network]:
     """Read a file of `save_model`; the weights come back as float32.
 

@@ -7,8 +7,26 @@ import torch
 from safetensors.torch import save_file
 
 from stc_lab.errors import InputError
-from stc_lab.models import FPNSegmenter, load_model, load_shipped, save_model
+from stc_lab.models import (
+    DepthFPN,
+    DepthResNet,
+    FPNSegmenter,
+    PairMotionNet,
+    load_model,
+    load_shipped,
+    save_model,
+)
 from stc_lab.models.store import read_safetensors, write_safetensors
+
+
+class Foreign(torch.nn.Module):
+    @property
+    def architecture(self) -> dict[str, object]:
+        return {"name": "Foreign"}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def small(seed: int = 0) -> FPNSegmenter:
@@ -49,6 +67,36 @@ def test_a_failed_write_leaves_the_file_before_it(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        DepthFPN((4, 6, 8, 10), 5, max_depth=20.0, output="softplus", norm="group", generator=seeded()),
+        DepthResNet(initial_depth=4.0, generator=seeded()),
+        PairMotionNet(widths=(4, 4, 6, 6, 8), residual=True, square_pixels=True, generator=seeded()),
+        PairMotionNet(matching="correlation", radius=2, intrinsics="shared", cameras=3, generator=seeded()),
+        PairMotionNet(encoder="resnet18", intrinsics="given", generator=seeded()),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_every_architecture_comes_back(tmp_path, model, dtype):
+    path = save_model(tmp_path / "net.safetensors", model.eval(), dtype=dtype)
+    stored = load_model(path, type(model))
+    assert stored.model.architecture == model.architecture and type(stored.model) is type(model)
+    for name, value in model.state_dict().items():
+        exact = dtype is None or value.ndim < 2
+        expected = value if exact else value.to(dtype).float()
+        assert torch.equal(stored.model.state_dict()[name], expected), name
+
+
+def test_a_learned_camera_survives_half_precision(tmp_path):
+    model = PairMotionNet(widths=(4, 4, 6, 6, 8), intrinsics="shared", cameras=2, initial_focal=0.912345).eval()
+    half = load_model(save_model(tmp_path / "half", model, dtype=torch.float16), PairMotionNet).model
+    images = [torch.rand(2, 3, 16, 24, generator=seeded(n)) for n in range(2)]
+    index = torch.tensor([0, 1])
+    assert torch.equal(half(*images, video=index).camera.K, model(*images, video=index).camera.K)
+
+
 @pytest.mark.bad_input
 def test_files_that_are_no_network_are_named(tmp_path):
     with pytest.raises(InputError, match=r"no such file: .*missing"):
@@ -68,6 +116,14 @@ def test_files_that_are_no_network_are_named(tmp_path):
     misfit = write_safetensors(tmp_path / "misfit", small().state_dict(), {"architecture": wrong})
     with pytest.raises(InputError, match="misfit do not fit the architecture"):
         load_model(misfit)
+    with pytest.raises(InputError, match=r"net\.safetensors holds a FPNSegmenter, expected a DepthFPN"):
+        load_model(save_model(tmp_path / "net.safetensors", small()), DepthFPN)
+    newer = write_safetensors(tmp_path / "newer", {}, {"architecture": {"name": "DepthFPN", "attention": True}})
+    with pytest.raises(InputError, match=r"describes a DepthFPN that this version cannot build.*attention"):
+        load_model(newer)
+    with pytest.raises(InputError, match="the model to save, a Foreign, holds architecture 'Foreign'"):
+        save_model(tmp_path / "foreign", Foreign())
+    assert not (tmp_path / "foreign").exists()
     with pytest.raises(InputError, match="no shipped model 'best', expected one of rooms_fpn"):
         load_shipped("best")
 
