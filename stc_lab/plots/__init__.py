@@ -2,9 +2,11 @@
 
 from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
+from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.grid import image_grid
+from stc_lab.plots.growth import growth_animation
 from stc_lab.plots.heat import Heat, heat_row
 from stc_lab.plots.knowledge import frame_panels, knowledge_matrix
 from stc_lab.plots.marks import Mark
@@ -21,6 +23,7 @@ from stc_lab.plots.panels import (
     value_panel,
     verdict_panel,
 )
+from stc_lab.plots.paths import camera_paths
 from stc_lab.plots.plan import judged_frames, slice_panel, world_plan
 from stc_lab.plots.point_cloud import cloud_figure
 from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, mask_series, quality_series
@@ -40,6 +43,7 @@ __all__ = [
     "SavedFigure",
     "Scale",
     "Series",
+    "camera_paths",
     "class_bars",
     "class_palette",
     "cloud_figure",
@@ -47,13 +51,18 @@ __all__ = [
     "curve_grid",
     "curve_row",
     "curves",
+    "depth_bars",
     "depth_panel",
     "describe",
+    "disparity_panel",
+    "error_by_gap",
     "exporter_problem",
     "exporter_works",
     "exporting",
+    "focal_over_training",
     "frame_panels",
     "grey_panel",
+    "growth_animation",
     "heat_row",
     "image_grid",
     "image_panel",

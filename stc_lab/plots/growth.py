@@ -54,6 +54,9 @@ def growth_animation(
     steps, paths = list(steps), paths or {}
     if len(steps) < 2 or not maps:
         raise InputError(f"an animation needs at least 2 steps and one map, got {len(steps)} and {len(maps)}")
+    names = [f"{int(step)}" if float(step).is_integer() else f"{step:g}" for step in steps]
+    if len(set(names)) < len(names):
+        raise InputError(f"steps must differ, got {names}", hint="a step that was recorded twice")
     for name, values in (*maps.items(), *paths.items()):
         if len(values) != len(steps):
             raise InputError(f"{name!r} needs one entry for each of {len(steps)} steps, got {len(values)}")
@@ -79,7 +82,6 @@ def growth_animation(
     moving = [i for i, trace in enumerate(figure.data) if any(trace is one for one in drawn)]
     end = len(figure.data) - bool(ways)  # the last is the legend's ring
     moving += range(end - len(ways), end)
-    names = [f"{step:g}" for step in steps]
     figure.frames = [
         go.Frame(
             name=name,
