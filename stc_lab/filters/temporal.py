@@ -8,11 +8,11 @@ from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
-from stc_lab.geometry.flow import landing, lifted
+from stc_lab.geometry.flow import known_flow, landing, lifted
 from stc_lab.geometry.occlusion import ruder_visible
 from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import inside
-from stc_lab.geometry.sampling import nearest, sample_at
+from stc_lab.geometry.sampling import sample_at
 
 TRUNCATE = 4.0  # standard deviations, as SciPy's
 _TIE = 1e-9  # votes are sums of the same weights in another order
@@ -66,9 +66,9 @@ def smooth_along_flow(
     """Smooth over time by a Gaussian of `sigma` frames, each pixel followed along the flow through its neighbours.
 
     `flow_forward[i]` (px) leads from frame i to i + 1, `flow_backward[i]` back again: s = t - 1. Flows are chained
-    frame by frame. A pixel is followed as long as every pair's forward-backward check sees it (`ruder_visible` without
-    motion boundaries); beyond that, and beyond the ends of the clip, nothing counts, and the rest of the Gaussian is
-    scaled up. A frame's own value always counts. Differentiable in the values.
+    frame by frame. A pixel is followed as long as every pair's forward-backward check (`ruder_visible` without motion
+    boundaries) sees all the pixels that its flow is read from; beyond that, and beyond the ends of the clip, nothing
+    counts, and the rest of the Gaussian is scaled up. A frame's own value always counts. Differentiable in the values.
     """
     expect_map("values", values)
     frames = len(values)
@@ -104,13 +104,14 @@ def _followed(
 ) -> tuple[Tensor, Tensor]:
     """Weighted sum over the frames after each one, and the sum of the weights; a frame's own would be 1."""
     total, weight = torch.zeros_like(values), torch.zeros_like(values[:, :1])
+    known = torch.where(known_flow(flow)[:, None], flow, torch.zeros_like(flow))  # what is unknown is not seen either
+    flow_and_seen = torch.cat([known, seen[:, None].to(flow.dtype)], dim=1)
     pixels, visible = landing(flow), seen  # of frame i, in frame i + 1; then in i + 2, ...
     for step in range(1, min(reach, len(values) - 1) + 1):
         if step > 1:
-            step_flow, step_seen = flow[step - 1 :], seen[step - 1 :]
-            pixels, visible = pixels[:-1], visible[:-1] & nearest(step_seen[:, None], pixels[:-1])[:, 0]
-            pixels = pixels + sample_at(step_flow, pixels)
-            visible = visible & inside(pixels, *values.shape[-2:])
+            moved = sample_at(flow_and_seen[step - 1 :], pixels[:-1])
+            pixels = pixels[:-1] + moved[:, :2]
+            visible = visible[:-1] & (moved[:, 2] > 0.999) & inside(pixels, *values.shape[-2:])
         share = math.exp(-0.5 * (step / sigma) ** 2) * visible[:, None].to(values.dtype)
         total[:-step] += share * sample_at(values[step:], pixels)
         weight[:-step] += share
