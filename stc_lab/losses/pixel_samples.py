@@ -15,10 +15,10 @@ def labels_on_grid(
     """Labels at the resolution `size` (height, width) of a feature map, one pixel picked for each; ids never mix.
 
     "first" takes pixel floor(i n / m): the top-left one of each cell, as `F.interpolate(mode="nearest")` does and with
-    it the public code of pixel contrast. It fits features whose pixel i is centred on image pixel s i, as those of
-    strided convolutions with padding and of `Segmenter.coarse`; there it equals `labels[..., ::s, ::s]`. "centre" takes
-    floor((i + 1/2) n / m), for features that average their cell (pooling, patches, resizing with
-    `align_corners=False`). The wrong one shifts all labels by about half a cell.
+    it the public code of pixel contrast. It fits features whose pixel i is centred on image pixel s i, as strided
+    convolutions with padding make them, and is `labels[..., ::s, ::s]` where s divides the size; for `Segmenter.coarse`
+    take that itself. "centre" takes floor((i + 1/2) n / m), for features that average their cell (pooling, patches,
+    resizing with `align_corners=False`). The wrong one shifts all labels by about half a cell.
     """
     if pick not in ("first", "centre"):
         raise InputError(f"pick must be 'first' or 'centre', got {pick!r}")
