@@ -7,16 +7,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.geometry.checks import expect_alike, expect_labels, expect_map
+from stc_lab.geometry.checks import expect_alike, expect_map
 from stc_lab.geometry.flow import known_flow, landing, lifted
 from stc_lab.geometry.occlusion import ruder_visible
 from stc_lab.geometry.precision import working_dtype
 from stc_lab.geometry.reproject import inside
 from stc_lab.geometry.sampling import sample_at
-
-TRUNCATE = 4.0  # standard deviations, as SciPy's
-_TIE = 1e-9  # votes are sums of the same weights in another order
-_VOTES_AT_ONCE = 4_000_000
+from stc_lab.metrics.votes import TRUNCATE, vote_over_time
 
 
 def smooth_labels_over_time(
@@ -24,22 +21,12 @@ def smooth_labels_over_time(
 ) -> Int64[Tensor, "t h w"]:
     """Smooth each class's one-hot map over time by a Gaussian of `sigma` frames, and take the class with most of it.
 
-    G_sigma of Azulay et al. 2021, Section 3, for several classes. The same as SciPy's `gaussian_filter1d` of the
-    one-hot volume and argmax: cut off at `truncate` standard deviations, the clip mirrored at its ends with the end
-    frame doubled; of classes with equal votes, the lowest. A pixel with `ignore_index` has no vote and stays what it
-    is. `sigma=0` changes nothing.
-
-    Only pixels whose label changes over time are looked at, some of them at a time and class by class: memory does not
-    grow with the number of classes.
+    Azulay et al. 2021, Section 5.3: cheap, and bound to lose what moves. It is the G_sigma of their E_smooth
+    (`metrics.vote_over_time`), and equals SciPy's `gaussian_filter1d` of the one-hot maps and argmax: cut off at
+    `truncate` standard deviations, the clip mirrored at its ends, the end frames doubled; of equal classes the lowest.
+    A pixel with `ignore_index` has no vote and stays what it is. Memory does not grow with the number of classes.
     """
-    expect_labels("labels", labels)
-    taps = _taps(len(labels), sigma, truncate, labels.device)
-    over_time = labels.flatten(1)
-    changing = (over_time != over_time[:1]).any(dim=0).nonzero()[:, 0]
-    result = over_time.clone()
-    for places in changing.split(max(1, _VOTES_AT_ONCE // len(labels))):
-        result[:, places] = _elected(over_time[:, places], taps, ignore_index)
-    return result.view_as(labels)
+    return vote_over_time(labels, sigma, ignore_index=ignore_index, truncate=truncate)
 
 
 def smooth_over_time(
@@ -51,8 +38,11 @@ def smooth_over_time(
     float32. Probabilities remain probabilities. `sigma=0` changes nothing.
     """
     expect_map("values", values)
-    taps = _taps(len(values), sigma, truncate, values.device)
-    return _smoothed(values.to(working_dtype(values)), taps).to(values.dtype)
+    source = values.to(working_dtype(values))
+    total = torch.zeros_like(source)
+    for weight, frames in _taps(len(values), sigma, truncate, values.device):
+        total = total + weight * source[frames]
+    return total.to(values.dtype)
 
 
 def smooth_along_flow(
@@ -116,30 +106,6 @@ def _followed(
         total[:-step] += share * sample_at(values[step:], pixels)
         weight[:-step] += share
     return total, weight
-
-
-def _elected(labels: Int64[Tensor, "t n"], taps: list[tuple[float, Tensor]], ignore_index: int) -> Tensor:
-    """The class with most votes at each pixel; those to ignore stay."""
-    ignored = labels == ignore_index
-    most = torch.full(labels.shape, -1.0, dtype=torch.float64, device=labels.device)
-    winner = labels.clone()
-    for label in labels.unique().tolist():
-        if label == ignore_index:
-            continue
-        own = labels == label
-        here = own.any(dim=0).nonzero()[:, 0]
-        votes = _smoothed(own[:, here].double(), taps)
-        more = votes > most[:, here] + _TIE
-        most[:, here] = torch.where(more, votes, most[:, here])
-        winner[:, here] = torch.where(more, label, winner[:, here])
-    return torch.where(ignored, labels, winner)
-
-
-def _smoothed(values: Tensor, taps: list[tuple[float, Tensor]]) -> Tensor:
-    total = torch.zeros_like(values)
-    for weight, frames in taps:
-        total = total + weight * values[frames]
-    return total
 
 
 def _taps(frames: int, sigma: float, truncate: float, device: torch.device) -> list[tuple[float, Tensor]]:
