@@ -123,10 +123,10 @@ def _moments(above, middle, below, weights, mean, variance, over):
         n, t, tt = _add(below[x] - here, w_below[x], n, t, tt)
         n, t, tt = _add(below[x + 1] - here, w_below[x + 1], n, t, tt)
         n, t, tt = _add(below[x + 2] - here, w_below[x + 2], n, t, tt)
-        share = T(1) / (n if n > T(1e-30) else T(1e-30))  # where nothing has a weight, nothing was added either
+        share = T(1) / n if n > T(0) else T(0)  # where nothing has a weight, nothing is unlike either
         t *= share
         v = tt * share - t * t
-        mean[x] = here + t
+        mean[x] = here + t if n > T(0) else T(0)
         variance[x] = v if v > T(0) else T(0)  # max() would keep this loop from being vectorised
         over[x] = share
 

@@ -19,7 +19,6 @@ from stc_lab.geometry.threads import divided, run_jobs, threads_for
 from stc_lab.losses.images import expect_pair, expect_unit_range
 
 C1, C2 = 0.01**2, 0.03**2  # for images in [0, 1]
-_NO_WEIGHT = 1e-30  # divides where nothing has a weight, and nothing was added either
 
 
 def ssim_map(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -59,7 +58,7 @@ def dissimilarity(
     """Sum over channels of shares[0] (1 - SSIM) / 2 + shares[1] |a - b|: what the losses of images are made of.
 
     `weight` (no gradient) says how much each pixel counts in the windows that hold it; where a window weighs nothing,
-    SSIM compares the pixel in its middle alone. Of c1 and c2, either may be infinite, which leaves its factor out.
+    SSIM counts as 1. Of c1 and c2, either may be infinite, which leaves its factor out.
     """
     dtype = working_dtype(a, b)
     a, b = a.to(dtype), b.to(dtype)
@@ -152,9 +151,10 @@ def _moments(values: Float[Tensor, "b c h w"], weights: Float[Tensor, "#b 1 h w"
         n = totals[0] + totals[1] + totals[2]
         # Relative to the middle one, so that equal means stay what they are.
         shift = totals[0] * (means[0] - means[1]) + totals[2] * (means[2] - means[1])
-        mean = means[1] + shift / n.clamp(min=_NO_WEIGHT)
+        over = torch.where(n > 0, 1 / torch.where(n > 0, n, torch.ones_like(n)), torch.zeros_like(n))
+        mean = means[1] + shift * over
         squares = sum(
             (part + total * (one - mean) ** 2 for part, total, one in zip(parts, totals, means, strict=True)),
             start=torch.zeros_like(mean),
         )
-    return mean, squares / n.clamp(min=_NO_WEIGHT)
+    return torch.where(n > 0, mean, torch.zeros_like(mean)), squares * over
