@@ -169,7 +169,7 @@ class DepthScorer:
             (said - true) ** 2 / true,
             (said - true) ** 2,
             (said.log() - true.log()) ** 2,
-            *((factor < 1.25**power) & seen for power in (1, 2, 3)),
+            *(((factor < 1.25**power) & seen).double() for power in (1, 2, 3)),
         )
         means = torch.stack([one.sum(dim=(1, 2)) / support for one in sums], dim=1)  # 0 / 0 = NaN: skipped
         means[:, 2:4] = means[:, 2:4].sqrt()
