@@ -68,8 +68,8 @@ def temporal_consistency(
 
     The published numbers come from two scripts that do otherwise; `official=True` does as they do. Neither looks at
     occlusion. TC_cal.py of VSPW (`script="vspw"`) normalises positions for one grid and reads them on another
-    (W - 1, align_corners=False), so that zero flow moves labels towards the border; what falls outside becomes class 0;
-    the mean is over the classes of frame t. eval_tc.py of ETC (`script="etc"`, Liu et al. 2020) interpolates class ids
+    (W - 1, align_corners=False), so that they are off by up to half a pixel, and zero flow loses the last row or column of
+    an even number; what falls outside becomes class 0; the mean is over the classes of frame t. eval_tc.py of ETC (`script="etc"`, Liu et al. 2020) interpolates class ids
     and cuts off their fractions, so that classes appear between others; the border goes on; the mean is over all
     classes, absent ones as 0. Both pool the pixels of all videos (VSPW's: of the first 100 of its list), see `Stream`.
 
