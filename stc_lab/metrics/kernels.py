@@ -107,12 +107,13 @@ def count_differences(work, labels_a, labels_b, flow, visible, ignore, beyond, s
 
 @_compiled
 @no_type_check
-def elect_over_time(work, labels, until, ranges, classes, ignore, tie, elected):
-    """The label with most votes at each pixel: labels, elected [t, pixels], ids below `classes`.
+def elect_over_time(work, labels, until, ranges, classes, ignore, tie, elected, distance):
+    """The label with most votes at each pixel: labels, elected, distance [t, pixels], ids below `classes`.
 
     until [t, t + 1]: of each election (row), the votes of all frames before this one (column), which grow within
     `ranges` [t, 2] alone. Votes within `tie` of the most are even, and the lowest label has it. Where a label is
-    `ignore`, it stays, and has no vote. Runs of frames with one label vote together.
+    `ignore`, it stays, and has no vote. Runs of frames with one label vote together. `distance`: half the squared
+    distance between the shares of the votes and the own label's one-hot.
     """
     frames = len(labels)
     votes, block = np.zeros(classes), np.empty((_BLOCK, frames), labels.dtype)
@@ -134,24 +135,29 @@ def elect_over_time(work, labels, until, ranges, classes, ignore, tie, elected):
                 for t in range(frames):
                     start, stop = run_of[ranges[t, 0]], run_of[ranges[t, 1] - 1] + 1
                     if own[t] != ignore and stop - start > 1:  # else `elected` holds the label already
-                        elected[t, x] = _elect(own, starts[start : stop + 1], until[t], ignore, tie, votes)
+                        run = starts[start : stop + 1]
+                        elected[t, x], distance[t, x] = _elect(own, own[t], run, until[t], ignore, tie, votes)
 
 
 @_compiled
 @no_type_check
-def _elect(own, starts, until, ignore, tie, votes):
-    """The winner of one election among runs; `votes` is all zero before and after it."""
-    most, winner = 0.0, len(votes)
+def _elect(labels, own, starts, until, ignore, tie, votes):
+    """The winner of one election among runs, and the distance; `votes` is all zero before and after it."""
+    most, total, winner, distance = 0.0, 0.0, len(votes), 0.0
     for run in range(len(starts) - 1):
-        label = own[starts[run]]
+        label = labels[starts[run]]
         if label != ignore:
-            votes[label] += until[starts[run + 1]] - until[starts[run]]
+            share = until[starts[run + 1]] - until[starts[run]]
+            votes[label] += share
+            total += share
             most = max(most, votes[label])
     for run in range(len(starts) - 1):
-        label = own[starts[run]]
+        label = labels[starts[run]]
         if label != ignore and label < winner and votes[label] >= most - tie:
             winner = label
     for run in range(len(starts) - 1):
-        if own[starts[run]] != ignore:
-            votes[own[starts[run]]] = 0.0
-    return winner
+        label = labels[starts[run]]
+        if label != ignore and votes[label] > 0:
+            distance += (votes[label] / total - (label == own)) ** 2 / 2
+            votes[label] = 0.0
+    return winner, distance

@@ -17,9 +17,10 @@ from stc_lab.geometry.threads import divided, run_jobs, threads_for
 from stc_lab.losses.stability import PairFlows, all_pairs
 from stc_lab.metrics.boundaries import BoundaryMode, boundary_counts
 from stc_lab.metrics.streaming import MeanTally, NothingToMeasure
-from stc_lab.metrics.votes import vote_over_time
+from stc_lab.metrics.votes import distance_over_time, vote_over_time
 
 Normalisation = Literal["none", "sqrt_object", "boundary"]
+Form = Literal["labels", "shares"]
 FlowsOfPair = Callable[[int, int], PairFlows]  # frames p < q -> their flows, both ways
 
 
@@ -29,7 +30,9 @@ class StabilityScore:
 
     value: float  # lower is steadier
     support: int  # comparisons of a pixel
-    map: Float32[Tensor, "t h w"]  # share of a pixel's comparisons that found another label; NaN: none
+    map: Float32[
+        Tensor, "t h w"
+    ]  # share of a pixel's comparisons that found another label; NaN: none. `shares`: the distance
     terms: Float64[Tensor, " n"]  # what is summed or averaged, before N: of each frame, direction or pair
     normaliser: float  # N, 1 if none
     pairs: tuple[
@@ -68,6 +71,7 @@ def e_smooth(
     labels: Int64[Tensor, "t h w"],
     *,
     sigma: float = 1.0,
+    form: Form = "labels",
     normalise: Normalisation = "boundary",
     per_frame: bool = False,
     boundary: BoundaryMode = "thick",
@@ -77,10 +81,12 @@ def e_smooth(
 ) -> StabilityScore:
     """E_smooth (Eq. 2): how much a Gaussian over time changes the labels, |O_t - G_sigma(O_t)|_2 / N, mean over t.
 
-    Each class's map is smoothed by itself and the largest wins (`vote_over_time`); of labels, the norm is the square
-    root of the number of pixels that change. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps and about
-    1 at the 6 fps of YouTube-VOS. The clip is mirrored at its ends, which matters where it is short. `ignore_index`
-    neither votes nor counts.
+    The norm is per frame, the square root of a sum over pixels. As `labels`, the paper's form for several classes, each
+    class's map is smoothed by itself and the largest wins (`vote_over_time`): the sum is the number of pixels that
+    change, and only what is outvoted counts. At sigma 1 that is a flicker of one frame, not of two. As `shares`, the
+    smoothed maps stay what they are (`distance_over_time`): of two classes, the norm of the masks' difference, which is
+    Eilertsen et al.'s. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps and about 1 at the 6 fps of
+    YouTube-VOS. The clip is mirrored at its ends, which matters where it is short. `ignore_index` does not count.
     N is the median of `object_sizes` over the clip; with `per_frame` each frame has its own, and one without objects
     does not count (the paper does not say which). `official=True` sums over t as printed: twice as long, twice the
     value.
@@ -89,8 +95,13 @@ def e_smooth(
     sizes = object_sizes(labels, normalise, boundary=boundary, background=background, ignore_index=ignore_index)
     _expect_frames(labels)
     compared = labels != ignore_index
-    changed = compared & (vote_over_time(labels, sigma, ignore_index=ignore_index) != labels)
-    terms = changed.flatten(1).sum(dim=1).double().sqrt()
+    if form == "labels":
+        changed = (compared & (vote_over_time(labels, sigma, ignore_index=ignore_index) != labels)).float()
+    elif form == "shares":
+        changed = distance_over_time(labels, sigma, ignore_index=ignore_index)
+    else:
+        raise InputError(f"form must be one of {', '.join(get_args(Form))}, got {form!r}")
+    terms = changed.flatten(1).sum(dim=1, dtype=torch.float64).sqrt()
     N = _median(sizes)
     if per_frame:
         counted = sizes > 0
@@ -100,7 +111,7 @@ def e_smooth(
         _expect_size(N, normalise)
         scaled = terms / N
     value = float(scaled.sum() if official else scaled.mean())
-    share = torch.where(compared, changed.float(), torch.nan)
+    share = changed.masked_fill(~compared, torch.nan)
     return StabilityScore(value, int(compared.sum()), share, terms, N)
 
 

@@ -67,11 +67,12 @@ def temporal_consistency(
     to give (`EstimatedPairs`, `ruder_visible`).
 
     The published numbers come from two scripts that do otherwise; `official=True` does as they do. Neither looks at
-    occlusion. TC_cal.py of VSPW (`script="vspw"`) normalises positions for one grid and reads them on another
-    (W - 1, align_corners=False), so that they are off by up to half a pixel, and zero flow loses the last row or column of
-    an even number; what falls outside becomes class 0; the mean is over the classes of frame t. eval_tc.py of ETC (`script="etc"`, Liu et al. 2020) interpolates class ids
-    and cuts off their fractions, so that classes appear between others; the border goes on; the mean is over all
-    classes, absent ones as 0. Both pool the pixels of all videos (VSPW's: of the first 100 of its list), see `Stream`.
+    occlusion, and both pool the pixels of all videos (see `Stream`), VSPW's those of the first 100 of its list.
+    - `script="vspw"`, its TC_cal.py: positions are normalised for one grid and read on another (W - 1 beside
+      align_corners=False), so they are off by up to half a pixel, and zero flow loses the last of an even number of
+      rows or columns. What falls outside becomes class 0. The mean is over the classes of frame t.
+    - `script="etc"`, eval_tc.py of ETC (Liu et al. 2020): ids are interpolated and their fractions cut off, so that
+      classes appear between others. The border goes on. The mean is over all classes, absent ones as 0.
 
     Raises NothingToMeasure if the video has one frame, or no pixel can be compared.
     """

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
@@ -26,52 +26,72 @@ def vote_over_time(
     `truncate` of it, the clip mirrored at its ends with the end frame doubled. Of classes with equal votes the lowest
     wins. `ignore_index` has no vote and stays. `sigma=0` changes nothing. Frames that see no change cost little.
     """
+    return _voted(labels, sigma, ignore_index, truncate)[0]
+
+
+def distance_over_time(
+    labels: Int64[Tensor, "t h w"], sigma: float, *, ignore_index: int = 255, truncate: float = TRUNCATE
+) -> Float32[Tensor, "t h w"]:
+    """Half the squared distance between a pixel's one-hot label and the same smoothed over time, as `vote_over_time`.
+
+    Of two classes, it is the squared difference of the binary mask and the smoothed mask. Where neighbours in time are
+    to be ignored, the shares of the others are scaled up; where the pixel itself is, it is 0.
+    """
+    return _voted(labels, sigma, ignore_index, truncate)[1]
+
+
+def _voted(labels: Tensor, sigma: float, ignore: int, truncate: float) -> tuple[Tensor, Tensor]:
     expect_labels("labels", labels)
     if not (0 <= sigma < math.inf and 0 < truncate < math.inf):
         raise InputError(
             f"sigma must not be negative and truncate be positive, got {sigma} and {truncate}",
             hint="sigma is in frames: seconds times the frame rate",
         )
-    weights = _weights(len(labels), sigma, truncate)
+    weights = _weights(len(labels), sigma, truncate).to(labels.device)
     vote = _vote if compilable(labels) else _vote_plain
-    return vote(labels.flatten(1), weights.to(labels.device), ignore_index).view_as(labels)
+    elected, distance = vote(labels.flatten(1), weights, ignore)
+    return elected.view_as(labels), distance.view_as(labels)
 
 
-def _vote(labels: Tensor, weights: Tensor, ignore: int) -> Tensor:
+def _vote(labels: Tensor, weights: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
     from stc_lab.metrics.kernels import elect_over_time
 
     low, high = labels.aminmax()
     if int(low) < 0 or int(high) >= _MANY_IDS:
         ids, compact = labels.unique(return_inverse=True)
-        at = (ids == ignore).nonzero()
         if len(ids) >= _MANY_IDS:
             return _vote_plain(labels, weights, ignore)
-        return ids[_vote(compact, weights, int(at) if len(at) else len(ids))]
+        at = (ids == ignore).nonzero()
+        elected, distance = _vote(compact, weights, int(at) if len(at) else len(ids))
+        return ids[elected], distance
     voting = weights > 0
     frames = len(weights)
     ranges = torch.stack([voting.int().argmax(dim=1), frames - voting.flip(1).int().argmax(dim=1)], dim=1)
     until = torch.cat([weights.new_zeros(frames, 1), weights.cumsum(dim=1)], dim=1)
-    elected = labels.clone()
+    elected, distance = labels.clone(), torch.zeros(labels.shape)
     arrays = [value.contiguous().numpy() for value in (labels, until, ranges)]
     threads = threads_for(labels.numel())
-    work, result = divided(1, labels.shape[1], threads), elected.numpy()
-    run_jobs(lambda part: elect_over_time(part, *arrays, int(high) + 1, ignore, _TIE, result), work, threads)
-    return elected
+    work, results = divided(1, labels.shape[1], threads), (elected.numpy(), distance.numpy())
+    run_jobs(lambda part: elect_over_time(part, *arrays, int(high) + 1, ignore, _TIE, *results), work, threads)
+    return elected, distance
 
 
-def _vote_plain(labels: Tensor, weights: Tensor, ignore: int) -> Tensor:
+def _vote_plain(labels: Tensor, weights: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
     changing = (labels != labels[0]).any(dim=0).nonzero()[:, 0]
-    elected = labels.clone()
+    elected, distance = labels.clone(), torch.zeros(labels.shape, device=labels.device)
     for places in changing.split(max(1, _VOTES_AT_ONCE // len(labels))):
         own = labels[:, places]
-        most, winner = torch.zeros(own.shape, dtype=torch.float64, device=labels.device), own.clone()
+        total = weights @ (own != ignore).double()
+        most, away, winner = torch.zeros_like(total), torch.zeros_like(total), own.clone()
         for label in own.unique().tolist():  # from the lowest, which so keeps a tie
             if label != ignore:
                 votes = weights @ (own == label).double()
                 more = votes > most + _TIE
                 most, winner = torch.where(more, votes, most), torch.where(more, label, winner)
+                away += (votes / total - (own == label).double()) ** 2 / 2
         elected[:, places] = torch.where(own == ignore, own, winner)
-    return elected
+        distance[:, places] = torch.where(own == ignore, 0, away).float()
+    return elected, distance
 
 
 def _weights(frames: int, sigma: float, truncate: float) -> Float64[Tensor, "t t"]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stc_lab.filters import smooth_labels_over_time
 from stc_lab.metrics import vote_over_time
-from stc_lab.metrics.votes import _vote_plain, _weights
+from stc_lab.metrics.votes import _vote_plain, _weights, distance_over_time
 
 
 def flicker(seed, t=12, h=5, w=6, k=4, change=0.3):
@@ -54,8 +54,21 @@ def test_ids_may_be_anything_and_void_has_no_vote(seed, sigma, shift):
     found = vote_over_time(moved, sigma, ignore_index=7 + shift)
     np.testing.assert_array_equal(found, by_scipy(moved, sigma, ignore=7 + shift))
     assert (found[3:6, 2] == 7 + shift).all()
-    plain = _vote_plain(moved.flatten(1), _weights(len(labels), sigma, 4.0), 7 + shift).view_as(moved)
-    assert torch.equal(found, plain)
+    plain, distance = _vote_plain(moved.flatten(1), _weights(len(labels), sigma, 4.0), 7 + shift)
+    assert torch.equal(found, plain.view_as(moved))
+    ours = distance_over_time(moved, sigma, ignore_index=7 + shift)
+    torch.testing.assert_close(ours, distance.view_as(moved), atol=1e-6, rtol=0)
+    assert (ours[3:6, 2] == 0).all()
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 4.5])
+def test_distance_agrees_with_scipy_on_one_hot_maps(sigma):
+    from scipy.ndimage import gaussian_filter1d
+
+    labels = flicker(5)
+    maps = np.stack([labels.numpy() == i for i in range(4)]).astype(float)
+    expected = ((maps - gaussian_filter1d(maps, sigma, axis=1)) ** 2).sum(axis=0) / 2
+    np.testing.assert_allclose(distance_over_time(labels, sigma), expected, atol=1e-6)
 
 
 def test_a_frame_that_is_outvoted_changes():
