@@ -1,5 +1,6 @@
 """How well classes lie apart in a feature space: numbers for an embedding before and after a contrastive loss."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +25,12 @@ class Separation:
     support: int  # pixels
 
     @property
-    def gap(self) -> float:
-        """What STCL widens: `within` less `between`."""
-        return self.within - self.between
+    def ratio(self) -> float:
+        """Mean distance (1 - cosine) within over that between: 0 perfect, 1 nothing apart, NaN all alike.
+
+        Compare this rather than the cosines: a part that all features share raises both, and a net is free in it.
+        """
+        return (1 - self.within) / (1 - self.between) if self.between < 1 - 1e-12 else math.nan
 
 
 @dataclass(frozen=True)

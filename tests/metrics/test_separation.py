@@ -1,5 +1,7 @@
 """Separation of classes in a feature space, beside scikit-learn, loops over all pairs, and exact cases."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,17 +65,27 @@ def test_silhouette_is_that_of_scikit_learn(apart):
 def test_perfect_classes_and_collapsed_ones():
     labels = torch.arange(3).repeat(5)
     perfect = class_separation(torch.eye(3)[labels], labels)
-    assert (perfect.within, perfect.between, perfect.gap) == pytest.approx((1, 0, 1))
+    assert (perfect.within, perfect.between, perfect.ratio) == pytest.approx((1, 0, 0))
     assert (perfect.silhouette, perfect.centroid_accuracy) == (1, 1)
     collapsed = class_separation(torch.ones(15, 3), labels)
     assert (collapsed.within, collapsed.between) == pytest.approx((1, 1))
     assert collapsed.silhouette == pytest.approx(0) and collapsed.centroid_accuracy < 1
+    assert math.isnan(collapsed.ratio)
+
+
+def test_the_ratio_knows_no_part_that_all_features_share():
+    """A common direction draws all cosines up; of units, distances 1 - cosine shrink by one factor."""
+    features, labels = clusters(5)
+    cone = torch.cat([unit(features), torch.full((len(labels), 1), 2.0)], dim=1)
+    plain, in_cone = class_separation(features, labels), class_separation(cone, labels)
+    assert in_cone.within > plain.within + 0.3 and in_cone.between > plain.between + 0.3
+    assert in_cone.ratio == pytest.approx(plain.ratio)
 
 
 def test_features_without_structure_separate_nothing():
     features, labels = clusters(2, n=3000, d=16, apart=0.0)
     found = class_separation(features, labels)
-    assert abs(found.gap) < 0.01 and abs(found.silhouette) < 0.02 and abs(found.centroid_accuracy - 0.25) < 0.05
+    assert abs(found.ratio - 1) < 0.01 and abs(found.silhouette) < 0.02 and abs(found.centroid_accuracy - 0.25) < 0.05
 
 
 @settings(max_examples=10, deadline=None)
