@@ -167,7 +167,6 @@ def _frame_paths(
         axis.update(
             **look, domain=domain, range=ends, title={"text": title, "font": {"size": SMALL_SIZE}, "standoff": 4}
         )
-    y.update(scaleanchor=None)  # the ranges fit the box already
 
 
 def _add_controls(figure: go.Figure, names: Sequence[str], step_name: str, milliseconds: int, *, legend: bool) -> None:

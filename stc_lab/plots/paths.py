@@ -18,7 +18,7 @@ from stc_lab.plots.template import GRID, QUIET_INK, SMALL_SIZE, WIDTH, template
 _SIGHTS = 6  # viewing directions drawn along a path
 _SIGHT_SHARE = 0.09  # of the largest extent: their length
 _IN_SPACE, _FROM_ABOVE = 0.53, 0.6  # of the width: where the one picture ends and the other begins
-_BELOW = 56  # px
+_BELOW, _RIGHT = 56, 24  # px
 _DIAGONAL = 1.5  # of the axes, in plotly's units of a scene
 _AXES = ("right (m)", "ahead (m)", "up (m)")
 _TRUTH_COLOUR = "#a3adba"
@@ -93,7 +93,7 @@ def camera_paths(
             figure.add_trace(trace)
     figure.add_trace(start_entry())
     top = 92 if title else 58
-    box = (width * (1 - _FROM_ABOVE) - 24.0, float(height - top - _BELOW))  # px
+    box = ((width - _RIGHT) * (1 - _FROM_ABOVE), float(height - top - _BELOW))  # px
     room = (2 * _SIGHT_SHARE + 0.05) * extent
     ranges = equal_ranges(low[:2] - room / 2, high[:2] + room / 2, box)
     middle, half = (low + high) / 2, ((high - low).clamp_min(_FLATTEST * extent) + room) / 2
@@ -110,7 +110,7 @@ def camera_paths(
         width=width,
         height=height,
         title={"text": title, "y": 1 - 24 / height, "yref": "container", "yanchor": "middle"} if title else None,
-        margin={"l": 0, "r": 24, "t": top, "b": _BELOW},
+        margin={"l": 0, "r": _RIGHT, "t": top, "b": _BELOW},
         legend={"orientation": "h", "x": 0.005, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         scene={
             "domain": {"x": [0, _IN_SPACE], "y": [0, 1]},
@@ -124,7 +124,7 @@ def camera_paths(
         },
     )
     figure.update_xaxes(title_text=_AXES[0], range=ranges[0], domain=[_FROM_ABOVE, 1])
-    figure.update_yaxes(title_text=_AXES[1], range=ranges[1])
+    figure.update_yaxes(title_text=_AXES[1], range=ranges[1], scaleanchor="x", constrain="domain")
     heading = {"text": "seen from above", "x": 1, "y": 1, "xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(**heading, xanchor="right", yanchor="bottom", font={"size": SMALL_SIZE, "color": QUIET_INK})
     return figure
