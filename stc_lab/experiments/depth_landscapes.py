@@ -28,7 +28,7 @@ from stc_lab.geometry import (
     sample_labels,
 )
 from stc_lab.geometry.camera import Camera
-from stc_lab.losses.photometric import auto_mask, minimum_reprojection, photometric_error
+from stc_lab.losses import auto_mask, minimum_reprojection, photometric_error
 
 FACTORS = tuple(2 ** (i / 16 - 1) for i in range(33))  # on the true depth, from half to twice
 CURVES: Mapping[str, str] = MappingProxyType(
@@ -37,9 +37,9 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "ssim": "SSIM alone",
         "loss": "L1 + SSIM",
         "minimum": "minimum over the sources",
-        "auto_mask": "minimum, auto-masked",
-        "aligned": "brightness aligned",
-        "own_motion": "with the thing's own motion",
+        "auto_mask": "auto-mask",
+        "aligned": "aligned brightness",
+        "own_motion": "own motion",
     }
 )
 _TRUTH = FACTORS.index(1.0)

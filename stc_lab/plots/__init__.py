@@ -5,6 +5,7 @@ from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
+from stc_lab.plots.failures import failure_figure, failure_landscapes
 from stc_lab.plots.grid import image_grid
 from stc_lab.plots.growth import growth_animation
 from stc_lab.plots.heat import Heat, heat_row
@@ -59,6 +60,8 @@ __all__ = [
     "exporter_problem",
     "exporter_works",
     "exporting",
+    "failure_figure",
+    "failure_landscapes",
     "focal_over_training",
     "frame_panels",
     "grey_panel",

@@ -12,7 +12,7 @@ from stc_lab.data.rooms import RoomsConfig, exact_flow, mover_masks, render_vide
 from stc_lab.errors import InputError
 from stc_lab.experiments.depth_failures import FAILURES, DepthFailure, depth_failure
 from stc_lab.experiments.depth_landscapes import CURVES, FACTORS, Landscape
-from stc_lab.losses.photometric import photometric_error
+from stc_lab.losses import photometric_error
 
 SEEDS = (0, 9)
 CLEAN = RoomsConfig(
