@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stc_lab.geometry.warp import WarpedLabels
-from stc_lab.metrics import pool_scores, temporal_agreement, video_consistency
+from stc_lab.metrics import (
+    NothingToMeasure,
+    pool_scores,
+    temporal_agreement,
+    video_consistencies,
+    video_consistency,
+)
+from stc_lab.metrics.video import _windows_plain
 
 
 def example(seed=0, t=7, h=5, w=6):
@@ -153,3 +160,40 @@ def test_agreement_pools_by_pixels():
     ]
     pooled, whole = pool_scores(halves), temporal_agreement(prediction, warped)
     assert (pooled.value, pooled.support) == (pytest.approx(whole.value), whole.support)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), t=st.integers(6, 20), official=st.booleans())
+def test_one_pass_gives_what_each_window_does(seed, t, official):
+    prediction, truth = example(seed, t=t)
+    lengths = (2, 3, 5)
+    together = video_consistencies(prediction, truth, lengths, official=official)
+    counts = [t - n if official else t - n + 1 for n in lengths]
+    plain = _windows_plain(prediction, truth, lengths, counts, official, 255)
+    for n, (seen, kept, seen_at, kept_at) in zip(lengths, plain, strict=True):
+        alone = video_consistency(prediction, truth, n, official=official)
+        for score in (together[n], alone):
+            assert score.support == int(seen.sum())
+            assert torch.equal(score.windows.nan_to_num(-1), (kept.double() / seen).nan_to_num(-1))
+            assert torch.equal(score.map.nan_to_num(-1), (kept_at.float() / seen_at).nan_to_num(-1))
+
+
+def test_large_frames_are_divided_among_threads():
+    prediction, truth = example(t=9, h=130, w=200)
+    before = torch.get_num_threads()
+    alone = video_consistencies(prediction, truth, (2, 8))
+    try:
+        torch.set_num_threads(2)
+        shared = video_consistencies(prediction, truth, (2, 8))
+    finally:
+        torch.set_num_threads(before)
+    for n in (2, 8):
+        assert shared[n].value == alone[n].value
+        assert torch.equal(shared[n].map.nan_to_num(-1), alone[n].map.nan_to_num(-1))
+
+
+def test_the_published_script_skips_a_clip_of_just_one_window():
+    truth = torch.zeros(16, 2, 2, dtype=torch.int64)
+    assert video_consistency(truth, truth, 16).value == 1.0
+    with pytest.raises(NothingToMeasure, match="VC_16 needs at least 17 frames"):
+        video_consistency(truth, truth, 16, official=True)
