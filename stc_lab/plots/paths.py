@@ -150,8 +150,8 @@ def start_entry() -> go.Scatter:
 
 
 def line_points(way: Float64[Tensor, "t d"]) -> dict[str, list[float]]:
-    """Coordinates of a path by axis, to the millimetre."""
-    return {key: [round(one, 3) for one in way[:, i].tolist()] for i, key in enumerate("xy")}
+    """Coordinates of a path by axis, to a tenth of a millimetre."""
+    return {key: [round(one, 4) for one in way[:, i].tolist()] for i, key in enumerate("xy")}
 
 
 def path_style(number: int, *, of: int) -> dict[str, Any]:
