@@ -163,40 +163,49 @@ def _add(sums, values, sign):
 def _window_row(sums, y, radius, columns, row):
     """Sums of the windows around the pixels of row y; `columns`, over a window's rows, must come from row y - 1."""
     planes, height = sums.shape[:2]
+    comes, goes = y + radius < height, y - radius - 1 >= 0
     for j in range(planes):
         column = columns[j]
         if y == 0:
             column[:] = 0
             for s in range(min(radius + 1, height)):
                 _add(column, sums[j, s], 1.0)
-        else:
-            if y + radius < height:
-                _add(column, sums[j, y + radius], 1.0)
-            if y - radius - 1 >= 0:
-                _add(column, sums[j, y - radius - 1], -1.0)
-        _window_line(column, radius, row[j])
+        elif comes and goes:
+            new, old = sums[j, y + radius], sums[j, y - radius - 1]
+            for x in range(len(column)):
+                column[x] += new[x] - old[x]
+        elif comes:
+            _add(column, sums[j, y + radius], 1.0)
+        elif goes:
+            _add(column, sums[j, y - radius - 1], -1.0)
+    for j in range(0, planes, 2):
+        k = min(j + 1, planes - 1)
+        _window_lines(columns[j], columns[k], radius, row[j], row[k])
 
 
 @_compiled
 @no_type_check
-def _window_line(values, radius, line):
-    """Sums of a line's windows; in three stretches, for want of a branch at each value."""
-    width = len(values)
-    total = 0.0
+def _window_lines(one, two, radius, line_one, line_two):
+    """Sums of the windows of two lines.
+
+    Two at once, for each addition waits for the one before it; in stretches, to spare a branch at each value.
+    """
+    width = len(one)
+    a, b = 0.0, 0.0
     for x in range(min(radius, width)):
-        total += values[x]
+        a, b = a + one[x], b + two[x]
     filled, emptied = min(radius + 1, width), max(width - radius, 0)
     for x in range(min(filled, emptied)):
-        total += values[x + radius]
-        line[x] = total
+        a, b = a + one[x + radius], b + two[x + radius]
+        line_one[x], line_two[x] = a, b
     for x in range(filled, emptied):
-        total += values[x + radius] - values[x - radius - 1]
-        line[x] = total
+        a, b = a + (one[x + radius] - one[x - radius - 1]), b + (two[x + radius] - two[x - radius - 1])
+        line_one[x], line_two[x] = a, b
     for x in range(emptied, filled):
-        line[x] = total
+        line_one[x], line_two[x] = a, b
     for x in range(max(filled, emptied), width):
-        total -= values[x - radius - 1]
-        line[x] = total
+        a, b = a - one[x - radius - 1], b - two[x - radius - 1]
+        line_one[x], line_two[x] = a, b
 
 
 @_compiled
