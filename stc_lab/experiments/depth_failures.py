@@ -81,8 +81,9 @@ class DepthFailure:
             lines.append(f"{CURVES[curve]}: {off}; with {failure.knob} at {self.on.value:g} {on}.")
         if failure.cure not in (None, failure.curve, "loss"):
             lines.append(f"Remedy, {CURVES[failure.cure]}: {self.on.landscapes[failure.cure].words()}.")
+        lines.append(f"Judged: {failure.judged}, {int(self.region.sum())} pixels.")
         removed = [100 * self.auto_masked(evidence) for evidence in (self.off, self.on)]
-        lines.append(f"The auto-mask removes {removed[0]:.0f} % of the judged pixels, then {removed[1]:.0f} %.")
+        lines.append(f"The auto-mask removes {removed[0]:.0f} % of them, then {removed[1]:.0f} %.")
         return " ".join(lines)
 
 

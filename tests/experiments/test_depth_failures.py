@@ -160,7 +160,8 @@ def test_rooms_in_which_too_little_can_be_judged_are_left_out() -> None:
 
 def test_text_names_the_numbers_and_the_knob() -> None:
     text = found("static camera").text
-    assert "with speed at 0 flat at 0.0" in text and "the judged pixels, then 100 %" in text
+    assert f"Judged: all pixels, {int(found('static camera').region.sum())} pixels." in text
+    assert "with speed at 0 flat at 0.0" in text and "of them, then 100 %" in text
     assert CURVES["aligned"] in found("exposure changes").text
 
 
