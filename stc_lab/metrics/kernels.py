@@ -33,43 +33,80 @@ def count_windows(work, truth, prediction, lengths, windows, official, ignore, s
     truth, prediction [t, pixels]; `windows` how many there are of each length; seen, kept [jobs, lengths, t] sums over
     the pixels of a job, seen_at, kept_at [lengths, pixels] sums over the windows. A pixel's run is the number of frames
     up to this one in which nothing changed: a window of n frames is steady where the run is at least n.
+    Works in 32 bits, of which a vector holds twice as many. Returns False, and nothing of use, if an id has more.
     """
-    frames = len(truth)
-    run_truth, run_kept = np.empty(_STRIP, np.int32), np.empty(_STRIP, np.int32)
+    fits = True
+    runs, rows = np.empty((2, _STRIP), np.int32), np.zeros((2, 2, _STRIP), np.int32)
     for job in range(len(work)):
         part = work[job, 3]
         for first in range(work[job, 1], work[job, 2], _STRIP):
             last = min(first + _STRIP, work[job, 2])
             n = last - first
-            run_truth[:n], run_kept[:n] = 0, 0
-            for j in range(frames):
-                before = max(j - 1, 0)
-                t, t_before = truth[j, first:last], truth[before, first:last]
-                p, p_before = prediction[j, first:last], prediction[before, first:last]
+            run_truth, run_kept = runs[0, :n], runs[1, :n]
+            run_truth[:], run_kept[:] = 0, 0
+            for j in range(len(truth)):
+                t, t_before, p, p_before = (
+                    rows[0, j & 1, :n],
+                    rows[0, ~j & 1, :n],
+                    rows[1, j & 1, :n],
+                    rows[1, ~j & 1, :n],
+                )
+                fits &= _narrowed(truth[j, first:last], t)
+                fits &= _narrowed(prediction[j, first:last], p)
                 if official:
-                    for x in range(n):
-                        run_truth[x] = run_truth[x] * (t[x] == t_before[x]) + 1
-                        run_kept[x] = run_kept[x] * (p[x] == p_before[x]) + 1
+                    _lengthen_each(t, t_before, run_truth)
+                    _lengthen_each(p, p_before, run_kept)
                 else:
-                    for x in range(n):
-                        same = t[x] == t_before[x]
-                        run_truth[x] = (run_truth[x] * same + 1) * (t[x] != ignore)
-                        run_kept[x] = (run_kept[x] * same + 1) * ((t[x] != ignore) & (p[x] == t[x]))
+                    _lengthen(t, t_before, p, np.int32(ignore), run_truth, run_kept)
                 for k in range(len(lengths)):
-                    length, window = lengths[k], j - lengths[k] + 1
-                    if window < 0 or window >= windows[k]:
-                        continue
-                    all_seen, all_kept = 0, 0
-                    counted, right = seen_at[k, first:last], kept_at[k, first:last]
-                    for x in range(n):
-                        is_seen = run_truth[x] >= length
-                        is_kept = is_seen & (run_kept[x] >= length)
-                        counted[x] += is_seen
-                        right[x] += is_kept
-                        all_seen += is_seen
-                        all_kept += is_kept
-                    seen[part, k, window] += all_seen
-                    kept[part, k, window] += all_kept
+                    window = j - lengths[k] + 1
+                    if 0 <= window < windows[k]:
+                        a, b = _reach(
+                            run_truth, run_kept, np.int32(lengths[k]), seen_at[k, first:last], kept_at[k, first:last]
+                        )
+                        seen[part, k, window] += a
+                        kept[part, k, window] += b
+    return fits
+
+
+@_compiled
+@no_type_check
+def _narrowed(row, out):
+    lost = 0
+    for x in range(len(row)):
+        out[x] = np.int32(row[x])
+        lost |= row[x] ^ out[x]
+    return lost == 0
+
+
+@_compiled
+@no_type_check
+def _lengthen(t, t_before, p, ignore, run_truth, run_kept):
+    for x in range(len(t)):
+        same, usable = t[x] == t_before[x], t[x] != ignore
+        run_truth[x] = (run_truth[x] * same + 1) * usable
+        run_kept[x] = (run_kept[x] * same + 1) * (usable & (p[x] == t[x]))
+
+
+@_compiled
+@no_type_check
+def _lengthen_each(row, before, run):
+    for x in range(len(row)):
+        run[x] = run[x] * (row[x] == before[x]) + 1
+
+
+@_compiled
+@no_type_check
+def _reach(run_truth, run_kept, length, seen_at, kept_at):
+    seen, kept = 0, 0
+    for x in range(len(run_truth)):
+        is_seen = run_truth[x] >= length
+        is_kept = is_seen & (run_kept[x] >= length)
+        seen_at[x] += is_seen
+        kept_at[x] += is_kept
+        seen += is_seen
+        kept += is_kept
+    return seen, kept
 
 
 @_compiled

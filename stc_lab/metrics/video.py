@@ -159,7 +159,14 @@ def _windows(
     labels = [value.flatten(1).contiguous().numpy() for value in (truth, prediction)]
     sizes = np.array(lengths), np.array(counts)
     results = [*sums.numpy(), *maps.numpy()]
-    run_jobs(lambda part: count_windows(part, *labels, *sizes, official, ignore, *results), work, threads)
+    fits = [-(2**31) <= ignore < 2**31]
+
+    def count(part: np.ndarray) -> None:
+        fits.append(bool(count_windows(part, *labels, *sizes, official, ignore, *results)))
+
+    run_jobs(count, work, threads)
+    if not all(fits):
+        return _windows_plain(prediction, truth, lengths, counts, official, ignore)
     seen, kept = sums.sum(dim=1)
     seen_at, kept_at = maps.unflatten(2, (height, width))
     return [(seen[k, :count], kept[k, :count], seen_at[k], kept_at[k]) for k, count in enumerate(counts)]

@@ -197,3 +197,12 @@ def test_the_published_script_skips_a_clip_of_just_one_window():
     assert video_consistency(truth, truth, 16).value == 1.0
     with pytest.raises(NothingToMeasure, match="VC_16 needs at least 17 frames"):
         video_consistency(truth, truth, 16, official=True)
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_ids_may_be_of_any_size(official):
+    prediction, truth = example(t=8)
+    expected = video_consistency(prediction, truth, 3, official=official)
+    far = torch.where(truth == 2, 2**32 + 1, truth)  # in 32 bits it would be class 1
+    found = video_consistency(torch.where(prediction == 2, 2**32 + 1, prediction), far, 3, official=official)
+    assert torch.equal(found.windows, expected.windows)
