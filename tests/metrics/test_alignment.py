@@ -68,6 +68,11 @@ def test_a_mirror_image_is_not_mirrored_back(seed):
     theirs, left = Rotation.align_vectors((y - y.mean(0)).numpy(), (x - x.mean(0)).numpy())
     np.testing.assert_allclose(found.rotation, theirs.as_matrix(), atol=1e-6)
     assert found.rmse == pytest.approx(left / np.sqrt(len(x)))
+    scaled = align_umeyama(x, y)
+    grid = np.linspace(0.5, 1.5, 201) * scaled.scale
+    centred = [(points - points.mean(0)).numpy() for points in (x, y)]
+    squares = [((centred[1] - scale * centred[0] @ scaled.rotation.numpy().T) ** 2).sum() for scale in grid]
+    assert int(np.argmin(squares)) == 100  # no other scale fits better
 
 
 @settings(max_examples=10, deadline=None)
