@@ -9,11 +9,10 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.metrics.boundaries import label_boundaries
 from stc_lab.metrics.streaming import MeanTally, NothingToMeasure
 
 BOUND = 0.008  # of the image's diagonal: how far apart two contours may be and still match
-_BACKGROUND, _OBJECT, _VOID = 0, 1, 255
+_BACKGROUND = 0
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ def region_similarity(
     """J of each frame: intersection over union of the masks, 1 where both are empty. Void pixels do not count."""
     _expect_masks(prediction, truth, void)
     usable = torch.ones_like(truth) if void is None else ~void
-    inter = (prediction & truth & usable).flatten(1).sum(dim=1).double()
-    union = ((prediction | truth) & usable).flatten(1).sum(dim=1)
+    inter, union = _pixels(prediction & truth & usable), _pixels((prediction | truth) & usable)
     return torch.where(union == 0, torch.ones_like(inter), inter / union.clamp(min=1))
 
 
@@ -94,12 +92,12 @@ def contour_accuracy(
     contours = _corner_contours if official else _inner_contours
     found = []
     for said, true in zip(contours(prediction, void).cpu().numpy(), contours(truth, void).cpu().numpy(), strict=True):
-        n_said, n_true = int(said.sum()), int(true.sum())
+        n_said, n_true = np.count_nonzero(said), np.count_nonzero(true)
         if n_said == 0 or n_true == 0:
             found.append(float(n_said == n_true))
             continue
         near_said, near_true = (cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (said, true))
-        precision, recall = (said & near_true).sum() / n_said, (true & near_said).sum() / n_true
+        precision, recall = np.count_nonzero(said & near_true) / n_said, np.count_nonzero(true & near_said) / n_true
         found.append(2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0)
     return torch.tensor(found, dtype=torch.float64, device=truth.device)
 
@@ -168,12 +166,12 @@ def davis_scores(
 def _object(i: int, said: Tensor, true: Tensor, void: Tensor, bound: float, official: bool) -> ObjectScores:
     J = region_similarity(said, true, void=void)
     F = contour_accuracy(said, true, bound=bound, void=void, official=official)
-    pixels = int(true.sum())
+    pixels, found = (float(_pixels(mask).sum()) for mask in (true, said & true))
     return ObjectScores(
         id=i,
         J=frame_statistics(J, official=official),
         F=frame_statistics(F, official=official),
-        pixel_recall=int((said & true).sum()) / pixels if pixels else math.nan,
+        pixel_recall=found / pixels if pixels else math.nan,
         J_frames=J,
         F_frames=F,
     )
@@ -184,11 +182,22 @@ def _mean_statistics(each: list[FrameStatistics]) -> FrameStatistics:
     return FrameStatistics(mean, recall, decay)
 
 
+def _pixels(masks: Tensor) -> Float64[Tensor, " t"]:
+    """Pixels of each frame's mask; NumPy counts bits where torch would add up numbers."""
+    if masks.device.type != "cpu":
+        return masks.flatten(1).sum(dim=1).double()
+    return torch.tensor([float(np.count_nonzero(mask)) for mask in masks.numpy()], dtype=torch.float64)
+
+
 def _inner_contours(masks: Tensor, void: Tensor | None) -> Tensor:
-    labels = torch.where(masks, _OBJECT, _BACKGROUND)
-    if void is not None:
-        labels = labels.masked_fill(void, _VOID)
-    return label_boundaries(labels, "thick", ignore_index=_VOID) & (labels == _OBJECT)
+    outside = ~masks if void is None else ~(masks | void)
+    touching = torch.zeros_like(masks)
+    touching[:, :, 1:] |= outside[:, :, :-1]
+    touching[:, :, :-1] |= outside[:, :, 1:]
+    touching[:, 1:] |= outside[:, :-1]
+    touching[:, :-1] |= outside[:, 1:]
+    touching &= masks
+    return touching if void is None else touching & ~void
 
 
 def _corner_contours(masks: Tensor, void: Tensor | None) -> Tensor:
