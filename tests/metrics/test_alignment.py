@@ -51,7 +51,7 @@ def test_agrees_with_scikit_image(seed):
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_rotation_is_that_of_procrustes(seed):
-    x, y, _ = pairs(seed)
+    x, y, _ = pairs(seed, noise=0.01)  # more, and the best orthogonal map may be a mirror
     R, _ = orthogonal_procrustes((x - x.mean(0)).numpy(), (y - y.mean(0)).numpy())
     assert np.linalg.det(R) > 0
     np.testing.assert_allclose(align_umeyama(x, y).rotation.numpy().T, R, atol=1e-9)
