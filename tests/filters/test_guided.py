@@ -263,3 +263,16 @@ def test_gradients_are_those_of_finite_differences():
         return guided_filter_3d(guide, signal, radius=1, temporal_radius=1, eps=0.05, weights=weights)
 
     assert torch.autograd.gradcheck(run, (guide, signal, weights))
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_weights_that_drown_in_rounding_count_as_none(gradient):
+    guide, signal = any_maps(0, 1, 3, 10, 24), any_maps(1, 1, 2, 10, 24)
+    weights = torch.ones(1, 1, 10, 24, dtype=torch.float64)
+    weights[..., 8:] = 1e-10  # of the largest; running sums would leave nothing of them
+    none = torch.where(weights < 1, 0.0, weights)
+    few, no = (
+        guided_filter(guide, signal.requires_grad_(gradient), radius=2, eps=1e-3, weights=w) for w in (weights, none)
+    )
+    assert torch.equal(few, no)
+    assert torch.equal(no[..., 12:], signal[..., 12:])  # 8 and twice the radius: only windows without weight
