@@ -165,8 +165,9 @@ def e_cons(
     on, so that without it large objects score worse.
 
     `official=True` is the sum as printed, over ordered pairs and divided by T K: each pair counts twice, while there
-    are only T K - K (K + 1) / 2 of them, so it is about twice as large. The published values (0.075 to 0.245) cannot
-    come from the printed equation with a boundary of hundreds of pixels: compare the order of methods only.
+    are only T K - K (K + 1) / 2 of them, so it is about twice as large (less where pairs are left out, for T K stays).
+    The published values (0.075 to 0.245) cannot come from the printed equation with a boundary of hundreds of pixels:
+    compare the order of methods only.
     `printed_distance` as in `e_pair`; with `official` every frame then also adds 2 for the pair of it with itself.
     Raises NothingToMeasure for a single frame, if N is 0, or if no pair has visible pixels both ways.
     """
