@@ -30,14 +30,10 @@ class StabilityScore:
 
     value: float  # lower is steadier
     support: int  # comparisons of a pixel
-    map: Float32[
-        Tensor, "t h w"
-    ]  # share of a pixel's comparisons that found another label; NaN: none. `shares`: the distance
+    map: Float32[Tensor, "t h w"]  # share of a pixel's comparisons that found another label; NaN: not compared
     terms: Float64[Tensor, " n"]  # what is summed or averaged, before N: of each frame, direction or pair
     normaliser: float  # N, 1 if none
-    pairs: tuple[
-        tuple[int, int], ...
-    ] = ()  # E_cons: the pairs of the terms; those without a visible pixel are left out
+    pairs: tuple[tuple[int, int], ...] = ()  # E_cons: of the terms, without those that have no visible pixel
 
     @property
     def tally(self) -> MeanTally:
@@ -84,9 +80,10 @@ def e_smooth(
     The norm is per frame, the square root of a sum over pixels. As `labels`, the paper's form for several classes, each
     class's map is smoothed by itself and the largest wins (`vote_over_time`): the sum is the number of pixels that
     change, and only what is outvoted counts. At sigma 1 that is a flicker of one frame, not of two. As `shares`, the
-    smoothed maps stay what they are (`distance_over_time`): of two classes, the norm of the masks' difference, which is
-    Eilertsen et al.'s. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps and about 1 at the 6 fps of
-    YouTube-VOS. The clip is mirrored at its ends, which matters where it is short. `ignore_index` does not count.
+    smoothed maps stay what they are, and the map holds `distance_over_time`: of two classes, the norm of the masks'
+    difference, which is Eilertsen et al.'s. `sigma` is in frames: 0.15 s in the paper, 4.5 frames at 30 fps and about 1
+    at the 6 fps of YouTube-VOS. The clip is mirrored at its ends, which matters where it is short. `ignore_index` does
+    not count.
     N is the median of `object_sizes` over the clip; with `per_frame` each frame has its own, and one without objects
     does not count (the paper does not say which). `official=True` sums over t as printed: twice as long, twice the
     value.
