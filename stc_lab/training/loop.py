@@ -1,7 +1,6 @@
 """The training loop: cross-entropy on labelled frames, and Eq. 1 of Pasad et al. 2020 on unlabelled pairs beside it."""
 
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ from torch import Tensor
 from stc_lab.data import Videos, supervised_rows
 from stc_lab.errors import InputError
 from stc_lab.models import Segmenter, load_model
-from stc_lab.training.augment import augment
 from stc_lab.training.checkpoint import Checkpoint, run_identity
-from stc_lab.training.memory import FrameMemory
+from stc_lab.training.memory import FrameMemory, memory_of
 from stc_lab.training.pairs import PairLoss, PairSampler, pair_consistency
 from stc_lab.training.recipe import SegmentationRecipe
-from stc_lab.training.schedule import one_cycle, ramp
-from stc_lab.training.supervised import class_weights, cross_entropy, set_training
+from stc_lab.training.schedule import one_cycle, ramp, stream
+from stc_lab.training.supervised import class_weights, cross_entropy, draw_labelled, set_training
 
 Log = Callable[[dict[str, Any]], None]
 Net = TypeVar("Net", bound=Segmenter)
@@ -58,14 +56,14 @@ def train(
     began = time.perf_counter()
     if start_from is not None:
         _copy_weights(start_from, model)
-    memory = _memory_of(videos, memory)
+    memory = memory_of(videos, memory)
     device = next(model.parameters()).device
     labelled = supervised_rows(videos, recipe.labelled, seed=recipe.seed)
     weights = class_weights(memory, labelled, model.num_classes, power=recipe.class_balance).to(device)
     sampler = PairSampler(videos, labelled, gaps=recipe.gaps, anchored=recipe.anchored) if recipe.uses_pairs else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     # Labelled frames and pairs have a generator each, so that all control rows see the same labelled batches.
-    generators = {name: _generator(recipe.seed, name) for name in ("labelled", "pairs")}
+    generators = {name: stream(recipe.seed, name) for name in ("labelled", "pairs")}
     keeper = None
     first, skipped = 0, 0
     if checkpoint is not None:
@@ -77,11 +75,7 @@ def train(
         rate = one_cycle(step, recipe.steps, peak=recipe.learning_rate, warm_up=recipe.warm_up)
         optimiser.param_groups[0]["lr"] = rate
 
-        chosen = torch.randint(len(labelled), (recipe.batch,), generator=generators["labelled"])
-        images, labels = _labelled_batch(memory, [labelled[i] for i in chosen.tolist()], device)
-        images, labels = augment(
-            images, labels, generators["labelled"], flip=recipe.flip, zoom=recipe.zoom, jitter=recipe.jitter
-        )
+        images, labels = draw_labelled(memory, labelled, recipe, generators["labelled"], device)
         stride = model.coarse_stride
         if sampler is None:
             loss = ce = cross_entropy(model.coarse(images), labels[:, ::stride, ::stride], weights)
@@ -141,26 +135,8 @@ def _entry(
     return entry
 
 
-def _labelled_batch(memory: FrameMemory, rows: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    clip = memory.frames(rows)
-    clip.require("label")
-    assert clip.label is not None
-    return clip.image.to(device), clip.label.to(device)
-
-
-def _memory_of(videos: Videos, memory: FrameMemory | None) -> FrameMemory:
-    if memory is not None and memory.videos is not videos:
-        raise InputError("memory holds frames of other videos than those to train on", hint="FrameMemory(videos)")
-    return FrameMemory(videos) if memory is None else memory
-
-
 def _copy_weights(source: Path | str | Segmenter, model: Segmenter) -> None:
     stored = load_model(source).model if isinstance(source, Path | str) else source
     if stored.architecture != model.architecture:
         raise InputError(f"start_from holds {stored.architecture}, but the model to train is {model.architecture}")
     model.load_state_dict(stored.state_dict())
-
-
-def _generator(seed: int, stream: str) -> torch.Generator:
-    """A generator on the CPU, so that every device draws the same; each stream of a seed is its own."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{stream}".encode()))

@@ -80,6 +80,13 @@ class FrameMemory:
         return torch.stack([edge for edge in kept if edge is not None]).to(images.device)
 
 
+def memory_of(videos: Videos, memory: FrameMemory | None) -> FrameMemory:
+    """The given memory, or a new one; InputError if it holds frames of other videos."""
+    if memory is not None and memory.videos is not videos:
+        raise InputError("memory holds frames of other videos than those to train on", hint="FrameMemory(videos)")
+    return FrameMemory(videos) if memory is None else memory
+
+
 def _frame(clip: Clip) -> _Frame:
     image = (clip.image[0] * 255).round().to(torch.uint8)
     label = None if clip.label is None else clip.label[0].to(torch.int16)

@@ -10,7 +10,7 @@ from torch import Tensor
 from stc_lab.data import Clip, Videos
 from stc_lab.errors import InputError
 from stc_lab.geometry import Warped, correspond, identity_warp, sample
-from stc_lab.losses import LogitsConsistency, logits_consistency
+from stc_lab.losses import Direction, LogitsConsistency, logits_consistency
 from stc_lab.training.recipe import SegmentationRecipe
 
 
@@ -70,13 +70,13 @@ def pair_consistency(
     """
     weights = LogitsConsistency(recipe.uniform, recipe.label_prior, recipe.pixel_prior)
     losses, visible, skipped = [], [], 0
-    for source, target in ((0, 1), (1, 0)):
-        warped = warp_logits(logits[source], frames[source], frames[target], warp=recipe.warp)
-        seen = warped.visible.flatten(1)
+    for way in pair_directions(logits, frames, edges, warp=recipe.warp):
+        seen = way.warped.visible.flatten(1)
         visible.append(float(seen.float().mean()))
         skipped += int((~seen.any(dim=1)).sum())
         if bool(seen.any()):
-            both = warped, logits[target], edges[target], weights
+            assert way.edges_target is not None
+            both = way.warped, way.logits_target, way.edges_target, weights
             # The recipe has checked its `gradient`, which is a plain string.
             losses.append(logits_consistency(*both, gradient=recipe.gradient))  # type: ignore[arg-type]
     total = torch.stack([loss.total for loss in losses]).mean() if losses else logits[0].new_zeros(())
@@ -87,6 +87,25 @@ def pair_consistency(
     return PairLoss(
         total, mean("uniform"), mean("label_prior"), mean("pixel_prior"), visible=sum(visible) / 2, skipped=skipped
     )
+
+
+def pair_directions(
+    logits: tuple[Float[Tensor, "b k h w"], Float[Tensor, "b k h w"]],
+    frames: tuple[Clip, Clip],
+    edges: tuple[Bool[Tensor, "b h w"], Bool[Tensor, "b h w"]] | None,
+    *,
+    warp: str,
+) -> tuple[Direction, Direction]:
+    """Each frame's logits warped into the other, beside that one's own: earlier into later, then back."""
+    there, back = (
+        Direction(
+            warp_logits(logits[source], frames[source], frames[target], warp=warp),
+            logits[target],
+            None if edges is None else edges[target],
+        )
+        for source, target in ((0, 1), (1, 0))
+    )
+    return there, back
 
 
 def warp_logits(logits: Float[Tensor, "b k h w"], source: Clip, target: Clip, *, warp: str) -> Warped:

@@ -44,7 +44,8 @@ class SegmentationRecipe:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, _checked(field.name, field.type, getattr(self, field.name)))
+            value = checked(field.name, field.type, getattr(self, field.name), _CHOICES, _RANGES)
+            object.__setattr__(self, field.name, value)
         if self.uses_pairs and self.uniform + self.label_prior + self.pixel_prior == 0:
             raise InputError("uniform, label_prior and pixel_prior are all 0", hint="without the loss: warp='none'")
 
@@ -126,17 +127,23 @@ def _preset(phase: str, name: str) -> dict[str, Any]:
     return PRESETS[phase][name]
 
 
-def _checked(name: str, kind: Any, value: Any) -> Any:
-    """The value in the field's own type, or InputError that says what is legal."""
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            raise InputError(f"{name} must be one of {', '.join(_CHOICES[name])}, got {value!r}")
+def checked(
+    name: str,
+    kind: Any,
+    value: Any,
+    choices: Mapping[str, tuple[str, ...]],
+    ranges: Mapping[str, tuple[float, float]],  # lowest and highest legal value
+) -> Any:
+    """The value of a recipe's field in the field's own type, or InputError that says what is legal."""
+    if name in choices:
+        if value not in choices[name]:
+            raise InputError(f"{name} must be one of {', '.join(choices[name])}, got {value!r}")
         return value
     if kind is bool:
         if not isinstance(value, bool):
             raise InputError(f"{name} must be true or false, got {value!r}")
         return value
-    low, high = _RANGES[name]
+    low, high = ranges[name]
     legal = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)

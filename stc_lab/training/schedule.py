@@ -1,6 +1,9 @@
-"""What changes from step to step, as pure functions of the step: a resumed run needs no memory of it."""
+"""What changes from step to step: rates as pure functions of the step, and the streams of chance of a seed."""
 
 import math
+import zlib
+
+import torch
 
 
 def one_cycle(step: int, steps: int, *, peak: float, warm_up: float) -> float:
@@ -19,6 +22,11 @@ def one_cycle(step: int, steps: int, *, peak: float, warm_up: float) -> float:
 def ramp(step: int, steps: int, *, share: float) -> float:
     """A factor that rises linearly from 0 to 1 over the first `share` of the steps and stays there."""
     return min(1.0, step / (share * steps)) if share > 0 else 1.0
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """A generator on the CPU, so that every device draws the same; each stream of a seed is its own."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

@@ -1,6 +1,7 @@
-"""The supervised part of training: class weights, cross-entropy and the state of BatchNorm."""
+"""The supervised part of training: labelled batches, class weights, cross-entropy and the state of BatchNorm."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +10,41 @@ from torch import Tensor, nn
 
 from stc_lab.errors import InputError
 from stc_lab.models import Segmenter
+from stc_lab.training.augment import augment
 from stc_lab.training.memory import FrameMemory
 
 IGNORE = 255
 RAREST = 0.002  # share of the pixels below which a class gets no more weight
+
+
+@runtime_checkable
+class LabelledDraws(Protocol):
+    """What a recipe says of its labelled batches."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def flip(self) -> bool: ...
+    @property
+    def zoom(self) -> float: ...
+    @property
+    def jitter(self) -> float: ...
+
+
+def draw_labelled(
+    memory: FrameMemory,
+    labelled: Sequence[int],
+    recipe: LabelledDraws,
+    generator: torch.Generator,
+    device: torch.device,
+) -> tuple[Float[Tensor, "b 3 h w"], Int64[Tensor, "b h w"]]:
+    """Images and labels of `recipe.batch` of the labelled rows, drawn with replacement and augmented."""
+    chosen = torch.randint(len(labelled), (recipe.batch,), generator=generator)
+    clip = memory.frames([labelled[i] for i in chosen.tolist()])
+    clip.require("label")
+    assert clip.label is not None
+    images, labels = clip.image.to(device), clip.label.to(device)
+    return augment(images, labels, generator, flip=recipe.flip, zoom=recipe.zoom, jitter=recipe.jitter)
 
 
 def class_weights(memory: FrameMemory, labelled: Sequence[int], classes: int, *, power: float) -> Float[Tensor, " k"]:
