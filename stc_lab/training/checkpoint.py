@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.models import Segmenter
+from stc_lab.models import Network, Segmenter
 from stc_lab.models.store import read_safetensors, write_safetensors
 from stc_lab.training.memory import FrameMemory
 from stc_lab.training.recipe import SegmentationRecipe
@@ -33,7 +33,7 @@ class Checkpoint:
             raise InputError(f"checkpoint_every must be at least 1 step, got {self.every}")
 
     def resume(
-        self, model: Segmenter, optimiser: torch.optim.Optimizer, generators: dict[str, torch.Generator]
+        self, model: Network, optimiser: torch.optim.Optimizer, generators: dict[str, torch.Generator]
     ) -> tuple[int, int]:
         """Take up the state in the file, if there is one; returns the step to go on with and the skipped pairs so far.
 
@@ -58,7 +58,7 @@ class Checkpoint:
     def after(
         self,
         step: int,
-        model: Segmenter,
+        model: Network,
         optimiser: torch.optim.Optimizer,
         generators: dict[str, torch.Generator],
         skipped: int,
@@ -100,7 +100,7 @@ def run_identity(
     return {
         "recipe": recipe.to_dict(),
         "architecture": model.architecture,
-        "first weights": _digest_of_weights(model),
+        "first weights": digest_of_weights(model),
         "data": data_digest(memory, labelled),
     }
 
@@ -117,7 +117,8 @@ def data_digest(memory: FrameMemory, labelled: Sequence[int]) -> str:
     return pixels.hexdigest()[:16]
 
 
-def _digest_of_weights(model: Segmenter) -> str:
+def digest_of_weights(model: Network) -> str:
+    """Names the weights of a net."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
