@@ -12,6 +12,8 @@ from stc_lab.training.evaluate import (
 )
 from stc_lab.training.loop import TrainingResult, train
 from stc_lab.training.memory import FrameMemory
+from stc_lab.training.objective_loop import ObjectiveResult, train_objective
+from stc_lab.training.objective_recipe import ObjectiveRecipe
 from stc_lab.training.pairs import PairLoss, PairSampler, pair_consistency, warp_logits
 from stc_lab.training.progress import print_progress
 from stc_lab.training.recipe import PRESETS, SegmentationRecipe
@@ -21,6 +23,8 @@ __all__ = [
     "Evaluation",
     "FrameMemory",
     "FusionCeiling",
+    "ObjectiveRecipe",
+    "ObjectiveResult",
     "PairLoss",
     "PairSampler",
     "SegmentationRecipe",
@@ -35,5 +39,6 @@ __all__ = [
     "predict",
     "print_progress",
     "train",
+    "train_objective",
     "warp_logits",
 ]

@@ -1,0 +1,103 @@
+"""Training with any composed objective: one loop for all methods, so that rows of a study differ in the terms alone."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Generic
+
+import torch
+
+from stc_lab.data import Videos, supervised_rows
+from stc_lab.errors import InputError
+from stc_lab.losses import Objective, ObjectiveValue
+from stc_lab.models import ProjectionHead
+from stc_lab.training.loop import Log, Net
+from stc_lab.training.memory import FrameMemory, memory_of
+from stc_lab.training.objective_recipe import ObjectiveRecipe
+from stc_lab.training.objective_step import StepMaker, projection_for
+from stc_lab.training.schedule import one_cycle, ramp
+from stc_lab.training.supervised import set_training
+
+
+@dataclass(frozen=True)
+class ObjectiveResult(Generic[Net]):
+    """A trained net, in evaluation mode, and what the training saw."""
+
+    model: Net
+    recipe: ObjectiveRecipe
+    head: ProjectionHead | None  # of the contrastive terms, in evaluation mode; None without them
+    labelled_rows: tuple[int, ...]  # of the videos: the frames whose labels were used
+    skipped: int  # directions of pairs in which no pixel was visible
+    seconds: float  # wall time
+
+
+def train_objective(
+    model: Net,
+    videos: Videos,
+    recipe: ObjectiveRecipe,
+    *,
+    memory: FrameMemory | None = None,
+    head: ProjectionHead | None = None,
+    log: Log | None = None,
+) -> ObjectiveResult[Net]:
+    """Train `model` in place, on the device it is on, with the terms of the recipe.
+
+    The teacher of pseudo-labels and of the data term is the net as it comes in. Contrastive terms learn a projection
+    head beside it: `head`, or a new one. Runs on the same videos may share a `memory` of frames read.
+
+    `log` gets a dict of numbers each step: `loss`, the total; each term under its name, unweighted; `name.weighted`,
+    its share of the total; and for pairs `visible` and `skipped`.
+
+    Raises InputError for data that do not fit, FloatingPointError if the loss leaves the numbers.
+    """
+    began = time.perf_counter()
+    memory = memory_of(videos, memory)
+    objective = Objective(recipe.terms)
+    labelled = supervised_rows(videos, recipe.labelled, seed=recipe.seed) if recipe.labelled else []
+    if "features" not in recipe.needs:
+        if head is not None:
+            raise InputError("a head was given, but no term contrasts features", hint="contrastive, or no head")
+    elif head is None:
+        head = projection_for(model, recipe)
+    maker = StepMaker(model, head, memory, recipe, labelled)
+    groups = [(model, recipe.learning_rate)] + ([] if head is None else [(head, recipe.head_learning_rate)])
+    optimiser = torch.optim.AdamW(
+        [{"params": list(module.parameters())} for module, _ in groups], weight_decay=recipe.weight_decay
+    )
+    set_training(model, freeze_batch_norm=recipe.freeze_batch_norm)
+    if head is not None:
+        head.train()
+    skipped = 0
+    for step in range(recipe.steps):
+        for group, (_, peak) in zip(optimiser.param_groups, groups, strict=True):
+            group["lr"] = one_cycle(step, recipe.steps, peak=peak, warm_up=recipe.warm_up)
+        rising = ramp(step, recipe.steps, share=recipe.weight_warm_up)
+        made = maker.make()
+        value = objective(made.step, strength={n: rising for n in objective.names if n != "cross_entropy"})
+        optimiser.zero_grad()
+        if value.total.requires_grad:  # not while all weights are 0
+            value.total.backward()
+            optimiser.step()
+        skipped += int(made.notes.get("skipped", 0))
+        entry = _entry(step, recipe, optimiser.param_groups[0]["lr"], value) | made.notes
+        if log is not None:
+            log(entry)
+    return ObjectiveResult(
+        model.eval(),
+        recipe,
+        None if head is None else head.eval(),
+        tuple(labelled),
+        skipped,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _entry(step: int, recipe: ObjectiveRecipe, rate: float, value: ObjectiveValue) -> dict[str, Any]:
+    logged = value.logged()
+    total = logged.pop("total")
+    if total - total != 0:  # NaN or infinite
+        parts = ", ".join(f"{name} {float(part):g}" for name, part in value.parts.items())
+        raise FloatingPointError(
+            f"the loss is {total} at step {step} ({parts}): lower the learning rate ({recipe.learning_rate:g}) or the "
+            "weights"
+        )
+    return {"step": step + 1, "steps": recipe.steps, "loss": total, "learning_rate": rate, **logged}
