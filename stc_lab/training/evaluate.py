@@ -1,7 +1,7 @@
 """How good and how steady a net's predictions are, and what fusing views of one scene could add to them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,12 +77,20 @@ def predict(model: Segmenter, images: Float[Tensor, "t 3 h w"], *, batch: int = 
 
 
 def evaluate(
-    model: Segmenter, videos: Videos, *, gap: int = 2, window: int = 8, fusion: bool = False, batch: int = 24
+    model: Segmenter,
+    videos: Videos,
+    *,
+    gap: int = 2,
+    window: int = 8,
+    fusion: bool = False,
+    batch: int = 24,
+    each: Callable[[Clip, Int64[Tensor, "t h w"]], object] | None = None,
 ) -> Evaluation:
     """Segmentation scores of every frame, agreement of frames `gap` apart along the exact warp, and VC_window.
 
     Agreement and VC pool the pixels and windows of all videos; videos too short for them count in the scores alone.
-    `fusion=True` adds `fusion_ceiling`, which takes about twice as long again.
+    `fusion=True` adds `fusion_ceiling`, which takes about twice as long again. `each` gets every video and its
+    predicted labels, for measures of one's own.
     """
     if gap < 1:
         raise InputError(f"gap must be at least 1 frame, got {gap}")
@@ -98,6 +106,8 @@ def evaluate(
         confusion.update(prediction, clip.label)
         agreements += _agreement(prediction, clip, gap)
         consistencies += _consistency(prediction, clip.label, window)
+        if each is not None:
+            each(clip, prediction)
     return Evaluation(
         scores=confusion.results(),
         temporal_agreement=pool_scores(agreements) if agreements else None,
