@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from stc_lab.data.frames import Clip
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.geometry.checks import expect_labels, expect_map
@@ -115,6 +116,20 @@ def edge_kinds(
     kinds[(by_label & ~both).pixels()] = LABEL_ONLY
     kinds[both.pixels()] = BOTH
     return kinds
+
+
+def telling_frame(videos: Videos, *, step: int = 4) -> Clip:
+    """Of every `step`-th frame the one with most of both kinds of label edges: the rarer kind is largest there."""
+    best, found = -1, None
+    for video in videos.names:
+        clip = videos.clip(video, step=step)
+        clip.require("label", "depth")
+        kinds = edge_kinds(clip.label, clip.depth).flatten(1)  # type: ignore[arg-type]  # required above
+        rarer = torch.minimum((kinds == BOTH).sum(dim=1), (kinds == LABEL_ONLY).sum(dim=1))
+        if int(rarer.max()) > best:
+            best, found = int(rarer.max()), clip[int(rarer.argmax())]
+    assert found is not None  # videos have frames
+    return found
 
 
 @dataclass(frozen=True)

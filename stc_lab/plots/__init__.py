@@ -3,6 +3,7 @@
 from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
+from stc_lab.plots.depth_edges import edge_panel, pair_bars, weight_curves
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.failures import failure_figure, failure_landscapes
@@ -56,6 +57,7 @@ __all__ = [
     "depth_panel",
     "describe",
     "disparity_panel",
+    "edge_panel",
     "error_by_gap",
     "exporter_problem",
     "exporter_works",
@@ -83,6 +85,7 @@ __all__ = [
     "motion_row",
     "quality_series",
     "reason_panel",
+    "pair_bars",
     "save_figure",
     "slice_panel",
     "tails_by_rank",
@@ -90,5 +93,6 @@ __all__ = [
     "training_curves",
     "value_panel",
     "verdict_panel",
+    "weight_curves",
     "world_plan",
 ]

@@ -3,6 +3,7 @@
 from stc_lab.widgets.bench import bench_picture, perturbation_bench, sweep_rows
 from stc_lab.widgets.browser import browser_picture, scene_browser
 from stc_lab.widgets.curves import LiveCurves
+from stc_lab.widgets.depth_unit import UnitState, unit_bench, unit_picture
 from stc_lab.widgets.explorer import Explorer, Picture, Table
 from stc_lab.widgets.journey import JourneyState, journey_picture, pixel_journey
 from stc_lab.widgets.live import live_lab
@@ -17,6 +18,7 @@ __all__ = [
     "LiveCurves",
     "Picture",
     "Table",
+    "UnitState",
     "WarpNumbers",
     "WarpState",
     "bench_picture",
@@ -31,6 +33,8 @@ __all__ = [
     "sensor_bench",
     "sensor_picture",
     "sweep_rows",
+    "unit_bench",
+    "unit_picture",
     "warp_explorer",
     "warp_numbers_and_image",
     "warp_picture",

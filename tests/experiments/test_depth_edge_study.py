@@ -22,6 +22,7 @@ from stc_lab.experiments.depth_edge_study import (
     edge_kinds,
     label_edges,
     plain_depth_edges,
+    telling_frame,
 )
 from stc_lab.geometry import Camera
 
@@ -176,6 +177,18 @@ def test_what_hangs_flat_on_a_wall_has_no_depth_edge():
     assert study.row("lamp", "wall").share_with_depth > 0.9
     assert study.with_depth > 3 * study.chance_depth
     assert all(row.share_with_depth <= 0.2 for row in study.flat())
+
+
+def test_the_telling_frame_has_most_of_the_rarer_kind():
+    videos = rooms_videos("test", replace(PRESETS["tiny"], test_scenes=2, frames=4))
+    rarer = {}
+    for name in videos.names:
+        clip = videos.clip(name, step=2)
+        kinds = edge_kinds(clip.label, clip.depth)
+        for kind, index in zip(kinds, clip.index.tolist(), strict=True):
+            rarer[name, index] = min(int((kind == BOTH).sum()), int((kind == LABEL_ONLY).sum()))
+    found = telling_frame(videos, step=2)
+    assert rarer[found.video[0], int(found.index)] == max(rarer.values()) > 0
 
 
 @pytest.mark.bad_input
