@@ -7,15 +7,18 @@ plain reprojection, with much it tends to the epipolar geometry that needs no de
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.geometry.camera import Camera
+from stc_lab.geometry.camera import MIN_DEPTH, Camera
 from stc_lab.geometry.checks import expect_alike, expect_camera, expect_depth, expect_map
-from stc_lab.geometry.flow import Flow
+from stc_lab.geometry.compiled import compilable
+from stc_lab.geometry.flow import UNKNOWN_FLOW, Flow
 from stc_lab.geometry.landing import Landing, landing_errors
 from stc_lab.geometry.pose import check_pose, compose_poses, invert_pose, pose_from
 
@@ -134,6 +137,9 @@ def depth_steps(
         (sight.depth_a, sight.flow_ab, T_b_a),
         (sight.depth_b, sight.flow_ba, invert_pose(T_b_a)),
     ):
+        if compilable(depth):
+            found.append(_weighed(depth, flow, sight.camera, T, trust, along * trust.flow, across * trust.flow))
+            continue
         landing = landing_errors(depth, flow.flow, sight.camera, T)
         slide = landing.by_log_depth
         squared = (slide**2).sum(dim=1)
@@ -156,6 +162,10 @@ def _normal_equations(
         (sight.depth_a, sight.flow_ab, T_b_a, False),
         (sight.depth_b, sight.flow_ba, invert_pose(T_b_a), True),
     ):
+        if compilable(depth):
+            both = _added(depth, flow, sight.camera, T, trust, scale, backward=backward)
+            H, g = H + both[:, :, :7], g + both[:, :, 7]
+            continue
         landing = landing_errors(depth, flow.flow, sight.camera, T, backward=backward)
         rows = torch.cat([landing.by_motion, landing.by_log_focal[:, :, None], landing.error[:, :, None]], dim=2)
         rows = _whitened(rows, landing.by_log_depth, trust)
@@ -165,6 +175,40 @@ def _normal_equations(
         both = weighted @ rows.transpose(1, 2).flatten(2).transpose(1, 2)  # p 7 8
         H, g = H + both[:, :, :7], g + both[:, :, 7]
     return H, g
+
+
+def _added(
+    depth: Tensor, flow: Flow, camera: Camera, T: Tensor, trust: Trust, scale: float, *, backward: bool
+) -> Float[Tensor, "p 7 8"]:
+    from stc_lab.geometry.kernels_egomotion import add_equations
+
+    equations = np.zeros((len(depth), 7, 8))
+    add_equations(*_arrays(depth, flow, camera, T), backward, trust.flow, trust.log_depth, scale, equations)
+    return torch.from_numpy(equations).to(T.dtype)
+
+
+def _weighed(
+    depth: Tensor, flow: Flow, camera: Camera, T: Tensor, trust: Trust, along: float, across: float
+) -> tuple[Float[Tensor, "p 1 h w"], Float[Tensor, "p 1 h w"]]:
+    from stc_lab.geometry.kernels_egomotion import weigh_depths
+
+    information, pull = torch.empty_like(depth), torch.empty_like(depth)
+    into = (value.flatten(1).numpy() for value in (information, pull))
+    weigh_depths(*_arrays(depth, flow, camera, T), trust.flow, along, across, *into)
+    return information, pull
+
+
+def _arrays(depth: Tensor, flow: Flow, camera: Camera, T: Tensor) -> tuple[Any, ...]:
+    """What both loops are given."""
+    return (
+        depth.detach().flatten(1).numpy(),
+        flow.flow.detach().flatten(2).numpy(),
+        flow.visible.flatten(1).numpy(),
+        camera.K.detach().numpy(),
+        camera.width,
+        T.detach().contiguous().numpy(),
+        (MIN_DEPTH, UNKNOWN_FLOW),
+    )
 
 
 def _whitened(rows: Float[Tensor, "p 2 k n"], slide: Float[Tensor, "p 2 n"], trust: Trust) -> Float[Tensor, "p 2 k n"]:
