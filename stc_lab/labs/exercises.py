@@ -8,6 +8,7 @@ from torch import Tensor
 from stc_lab.geometry import Camera, Warped, WarpedLabels, correspond, invert_pose, pose_from, transform
 from stc_lab.labs.data_exercises import DATA_EXERCISES
 from stc_lab.labs.depth_edge_exercises import DEPTH_EDGE_EXERCISES
+from stc_lab.labs.depth_exercises import DEPTH_EXERCISES
 from stc_lab.labs.exercise import IGNORE, Case, Exercise
 from stc_lab.losses import logits_consistency
 from stc_lab.metrics import ConfusionMatrix, temporal_agreement
@@ -228,6 +229,7 @@ EXERCISES = {
         Exercise("same_picture_pose", "02_geometry_and_warping", _DISGUISE, _disguise_cases),
         Exercise("uniform_prior", "04_logits_consistency", _UNIFORM, _prior_cases("uniform")),
         Exercise("label_prior", "04_logits_consistency", _LABEL, _prior_cases("label_prior")),
+        *DEPTH_EXERCISES,
         *DEPTH_EDGE_EXERCISES,
     )
 }

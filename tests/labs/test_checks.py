@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import depth_answers
 import depth_edge_answers
 import pytest
 import torch
@@ -80,6 +81,7 @@ RIGHT = [
     same_picture_pose,
     uniform_prior,
     label_prior,
+    *depth_answers.RIGHT,
     *depth_edge_answers.RIGHT,
 ]
 
@@ -208,6 +210,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("uniform_prior", unmasked, "the second pixel is hidden"),
     ("uniform_prior", times_the_mask, "nothing is known"),
     ("label_prior", believed_by_the_neighbour, "two classes"),
+    *depth_answers.WRONG,
     *depth_edge_answers.WRONG,
 ]
 
