@@ -5,6 +5,7 @@ So the panel can test the procedure of a study (qualification, number of raters,
 tell what people see: for that there is only the real study, whose numbers are `PUBLISHED`.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,7 +28,7 @@ from stc_lab.experiments.stability_lab import (
     nine_corruptions,
     other_measures,
 )
-from stc_lab.metrics import RankCorrelation, spearman
+from stc_lab.metrics import RankCorrelation, spearman, spearman_p_value
 
 Law = Literal["displacement", "area"]
 VIDEOS = 96  # of the paper's study
@@ -35,6 +36,7 @@ QUALIFICATION_CLIPS = 4  # each in nine corruptions
 LOW_AGREEMENT = 1.0  # a larger deviation of a video's ratings is low agreement
 KNOB = "what raters felt"  # a perfect measure: only the panel's own noise stands between
 ESTIMATED = ", DIS"
+_ACCURACY = ("J", "F", "pixel recall")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ PUBLISHED_AGREED: Mapping[str, PublishedCorrelation] = MappingProxyType(
         "E_smooth": PublishedCorrelation(0.671, 1.39e-5),
     }
 )  # without the videos of low agreement: a standard deviation of the nine ratings over 1.0
+
+
+def videos_behind(correlation: float, p_value: float, most: int = 1000) -> int:
+    """The number of videos for which Spearman's p-value comes nearest to a printed one."""
+    return min(range(3, most), key=lambda n: abs(math.log(max(spearman_p_value(correlation, n), 1e-300) / p_value)))
 
 
 @dataclass(frozen=True)
@@ -235,3 +242,39 @@ def spread_over(studies: Sequence[PanelStudy], number: Callable[[PanelStudy], fl
     """Mean and standard deviation over studies of several seeds (n - 1; NaN for a single one)."""
     each = np.array([number(study) for study in studies])
     return float(each.mean()), float(each.std(ddof=1)) if len(each) > 1 else float("nan")
+
+
+@dataclass(frozen=True)
+class ClosingRow:
+    """One measure: its correlation with simulated panels (mean, deviation over seeds), and the published one."""
+
+    measure: str
+    simulated: dict[Law, tuple[float, float]]
+    published: PublishedCorrelation | None
+
+
+def closing_rows(studies: Mapping[Law, Sequence[PanelStudy]]) -> list[ClosingRow]:
+    """Every measure of stability, with exact and with estimated flow; last, what a perfect measure would reach."""
+    laws = list(studies)
+    if not laws or not all(studies.values()):
+        raise InputError("a closing table needs at least one study of each law, got none")
+    measured = studies[laws[0]][0].videos.values
+    names = [both for name in KINDS if name not in _ACCURACY for both in (name, name + ESTIMATED) if both in measured]
+
+    def row(name: str) -> ClosingRow:
+        found = {law: spread_over(studies[law], lambda study: study.correlation(name).value) for law in laws}
+        return ClosingRow(name, found, PUBLISHED.get(name))
+
+    return [row(name) for name in (*names, KNOB)]
+
+
+def closing_table(rows: Sequence[ClosingRow]) -> str:
+    """The rows in Markdown."""
+    laws = list(rows[0].simulated)
+    heads = ["measure", *(f"simulated panel, law of {law}" for law in laws), "published, people"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in rows:
+        ours = [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in (row.simulated[law] for law in laws)]
+        theirs = "" if row.published is None else f"{row.published.value} (p = {row.published.p_value:.3g})"
+        lines.append("| " + " | ".join([row.measure, *ours, theirs]) + " |")
+    return "\n".join(lines)

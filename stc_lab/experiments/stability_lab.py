@@ -10,7 +10,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
-from stc_lab.data.rooms import CLASS_NAMES, PRESETS, ExactRoomsFlow, Label, mover_masks, render_video, scene_of
+from stc_lab.data.rooms import (
+    CLASS_NAMES,
+    PRESETS,
+    ExactRoomsFlow,
+    Label,
+    RoomsConfig,
+    mover_masks,
+    render_video,
+    scene_of,
+)
 from stc_lab.data.rooms.videos import video_name
 from stc_lab.errors import InputError
 from stc_lab.geometry import DisFlow, FlowEstimator
@@ -124,6 +133,37 @@ def _piecewise_affine(corners: Float[Tensor, "t 2 r c"], place: Float[Tensor, "1
 
 
 @dataclass(frozen=True)
+class LabSize:
+    """How much a run of the chapter looks at."""
+
+    rooms: int  # test rooms, from the first
+    frames: int  # of each clip
+    panels: int  # simulated panels of raters, each with corruptions of its own
+    contrast_rooms: tuple[int, ...]  # where a fast camera meets a slow one
+
+
+LAB_SIZES: Mapping[str, LabSize] = MappingProxyType(
+    {
+        "tiny": LabSize(rooms=2, frames=10, panels=2, contrast_rooms=(2,)),
+        "quick": LabSize(rooms=8, frames=16, panels=5, contrast_rooms=(1, 2)),
+        "full": LabSize(rooms=24, frames=24, panels=10, contrast_rooms=tuple(range(12))),
+    }
+)
+
+
+def lab_config(
+    preset: str = "quick", *, frames: int | None = None, motion: str = "tracking", speed: float = 1.0
+) -> RoomsConfig:
+    """The rooms of this chapter: one thing moves by itself in each; `frames` by default as `LAB_SIZES` has it."""
+    if preset not in LAB_SIZES:
+        raise InputError(f"preset must be one of {', '.join(LAB_SIZES)}, got {preset!r}")
+    frames = LAB_SIZES[preset].frames if frames is None else frames
+    if frames <= WINDOW:
+        raise InputError(f"frames must be more than {WINDOW}, for VC{WINDOW}, got {frames}")
+    return replace(PRESETS[preset], motion=motion, frames=frames, moving_objects=1, speed=speed)
+
+
+@dataclass(frozen=True)
 class MaskVideo:
     """One object of one clip, cut out exactly, with the flows that judge its masks."""
 
@@ -140,24 +180,12 @@ class MaskVideo:
         return float(self.mask.flatten(1).sum(dim=1).double().quantile(0.5))
 
 
-def mask_videos(
-    rooms: Sequence[int],
-    *,
-    preset: str = "quick",
-    frames: int = 16,
-    motion: str = "tracking",
-    speed: float = 1.0,
-) -> list[MaskVideo]:
+def mask_videos(rooms: Sequence[int], config: RoomsConfig) -> list[MaskVideo]:
     """Every object of these test rooms that stays in view at a fair size: each class of furniture, and what moves.
 
     An object is all pixels of a class but walls, floor, ceiling and background, or the thing that moves by itself. The
     flows of a clip are computed once and shared by its objects.
     """
-    if preset not in PRESETS:
-        raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    if frames <= WINDOW:
-        raise InputError(f"frames must be more than {WINDOW}, for VC{WINDOW}, got {frames}")
-    config = replace(PRESETS[preset], motion=motion, frames=frames, moving_objects=1, speed=speed)
     found = []
     for room in rooms:
         clip = render_video(video_name("test", room), config)
@@ -167,7 +195,7 @@ def mask_videos(
         masks = {name: mask for name, mask in masks.items() if not torch.equal(mask, mover)}
         masks = {name: mask for name, mask in {"mover": mover, **masks}.items() if _in_view(mask)}
         if masks:
-            pairs = all_pairs(frames, farthest=REACH)
+            pairs = all_pairs(len(clip), farthest=REACH)
             truth = ExactRoomsFlow(scene_of(clip.video[0], config))
             flows = pair_flows(clip, truth, pairs=pairs, check=None), pair_flows(clip, DisFlow(), pairs=pairs)
             found += [MaskVideo(f"{name}, room {room}", clip, mask, truth, *flows) for name, mask in masks.items()]

@@ -14,6 +14,7 @@ from stc_lab.experiments.stability_lab import (
     erode_labels,
     flow_measures,
     jitter_labels,
+    lab_config,
     mask_videos,
 )
 from stc_lab.geometry import warp_labels_by_flow
@@ -88,7 +89,7 @@ def speed_contrasts(
     found, jumps = [], torch.Generator().manual_seed(seed)
     for room in rooms:
         fast, slowed = (
-            {video.name: video for video in mask_videos([room], preset=preset, motion="handheld", speed=speed)}
+            {v.name: v for v in mask_videos([room], lab_config(preset, motion="handheld", speed=speed))}
             for speed in (1.0, slow)
         )
         for name in fast:
@@ -143,13 +144,16 @@ def time_slice(video: MaskVideo, mask: Int64[Tensor, "t h w"], row: int) -> Time
     return TimeSlice(image, mask[:, row], torch.ones_like(mask[:, row], dtype=torch.bool))
 
 
-def aligned_slice(video: MaskVideo, mask: Int64[Tensor, "t h w"], row: int) -> TimeSlice:
-    """The same row of the middle frame, looked up in every frame along the exact flow, as in the paper's Figure 5.
+def slice_pair(video: MaskVideo, mask: Int64[Tensor, "t h w"]) -> tuple[TimeSlice, TimeSlice]:
+    """A row over time as it is, and looked up in every frame along the exact flow from the middle one (Figure 5).
 
-    A steady mask has straight edges there, however fast its object.
+    In the second a steady mask has straight edges, however fast its object. The row is the one of which most of the
+    object can be followed.
     """
     t = len(mask)
     found = video.truth(video.clip[[t // 2] * t], video.clip)
     image, label = warp_by_flow(video.clip.image, found.flow), warp_labels_by_flow(mask, found.flow)
-    visible = (found.visible & label.visible)[:, row]
-    return TimeSlice(image.image[:, :, row].transpose(0, 1), label.label[:, row].masked_fill(~visible, 0), visible)
+    visible = found.visible & label.visible
+    row = int((visible & (video.mask[t // 2] > 0)).sum(dim=(0, 2)).argmax())
+    followed = label.label[:, row].masked_fill(~visible[:, row], 0)
+    return time_slice(video, mask, row), TimeSlice(image.image[:, :, row].transpose(0, 1), followed, visible[:, row])

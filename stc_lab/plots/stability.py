@@ -157,6 +157,34 @@ def rank_scatter(
     return figure
 
 
+def correlation_dots(
+    rows: Mapping[str, Mapping[str, tuple[float, float]]], *, x_title: str, title: str = "", width: int = WIDTH
+) -> go.Figure:
+    """A line for each measure, on it a point with its spread for each series that has one; rows from top to bottom."""
+    series = list(dict.fromkeys(name for row in rows.values() for name in row))
+    if not series:
+        raise InputError("a figure of correlations needs at least one value, got none")
+    figure = go.Figure()
+    for number, name in enumerate(series):
+        found = {measure: row[name] for measure, row in rows.items() if name in row}
+        colour = SERIES_COLOURS[number % len(SERIES_COLOURS)]
+        figure.add_trace(
+            go.Scatter(
+                x=[mean for mean, _ in found.values()],
+                y=list(found),
+                error_x={"array": [0.0 if math.isnan(s) else s for _, s in found.values()], "thickness": 1.5},
+                mode="markers",
+                name=name,
+                marker={"size": 12, "color": colour, "symbol": ("circle", "square", "diamond")[number % 3]},
+            )
+        )
+    _dress(figure, title, width, 130 + 32 * len(rows) + (30 if title else 0))
+    figure.update_xaxes(title_text=x_title, showgrid=True, zeroline=True, zerolinecolor="#98a2b0")
+    figure.update_yaxes(categoryorder="array", categoryarray=list(rows), autorange="reversed", showgrid=True)
+    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"})
+    return figure
+
+
 def _alarm(values: np.ndarray, better: str) -> np.ndarray:
     """0 for the best value, 1 for the worst; NaN stays."""
     if better not in ("higher", "lower"):
