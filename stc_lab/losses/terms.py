@@ -43,7 +43,7 @@ class Step:
     teacher: Int64[Tensor, "b h w"] | Float[Tensor, "b k h w"] | None = None  # its labels or its probabilities
     features: tuple[Float[Tensor, "n d h w"], Float[Tensor, "n d h w"]] | None = None  # of frames t and t+k, projected
     feature_labels: tuple[Int64[Tensor, "n h w"], Int64[Tensor, "n h w"]] | None = None  # on their grid; 255 = ignore
-    images: Float[Tensor, "b 3 h w"] | None = None
+    images: Float[Tensor, "m 3 hi wi"] | None = None  # any of them, in full size where the logits are coarse
     model: Callable[[Tensor], Tensor] | None = None  # images to logits of their size
     generator: torch.Generator | None = None  # of terms that draw at random
 

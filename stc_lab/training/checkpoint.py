@@ -5,16 +5,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from stc_lab.errors import InputError
-from stc_lab.models import Network, Segmenter
+from stc_lab.models import Network
 from stc_lab.models.store import read_safetensors, write_safetensors
 from stc_lab.training.memory import FrameMemory
-from stc_lab.training.recipe import SegmentationRecipe
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,15 @@ class Checkpoint:
             )
 
 
-def run_identity(
-    model: Segmenter, recipe: SegmentationRecipe, memory: FrameMemory, labelled: Sequence[int]
-) -> dict[str, Any]:
+@runtime_checkable
+class Settings(Protocol):
+    """A recipe of any training."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values, in JSON's types."""
+
+
+def run_identity(model: Network, recipe: Settings, memory: FrameMemory, labelled: Sequence[int]) -> dict[str, Any]:
     """What must be equal for one run to go on with the state of another: recipe, net, first weights and data."""
     return {
         "recipe": recipe.to_dict(),

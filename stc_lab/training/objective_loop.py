@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from torch import nn
 
 from stc_lab.data import Videos, supervised_rows
 from stc_lab.errors import InputError
 from stc_lab.losses import Objective, ObjectiveValue
-from stc_lab.models import ProjectionHead
+from stc_lab.models import ProjectionHead, Segmenter
+from stc_lab.training.checkpoint import Checkpoint, run_identity
 from stc_lab.training.loop import Log, Net
 from stc_lab.training.memory import FrameMemory, memory_of
 from stc_lab.training.objective_recipe import ObjectiveRecipe
@@ -26,8 +29,9 @@ class ObjectiveResult(Generic[Net]):
     recipe: ObjectiveRecipe
     head: ProjectionHead | None  # of the contrastive terms, in evaluation mode; None without them
     labelled_rows: tuple[int, ...]  # of the videos: the frames whose labels were used
+    first_step: int  # 0, or where a checkpoint was taken up
     skipped: int  # directions of pairs in which no pixel was visible
-    seconds: float  # wall time
+    seconds: float  # wall time of this call
 
 
 def train_objective(
@@ -37,12 +41,15 @@ def train_objective(
     *,
     memory: FrameMemory | None = None,
     head: ProjectionHead | None = None,
+    checkpoint: Path | str | None = None,
+    checkpoint_every: int = 100,
     log: Log | None = None,
 ) -> ObjectiveResult[Net]:
     """Train `model` in place, on the device it is on, with the terms of the recipe.
 
     The teacher of pseudo-labels and of the data term is the net as it comes in. Contrastive terms learn a projection
-    head beside it: `head`, or a new one. Runs on the same videos may share a `memory` of frames read.
+    head beside it: `head`, or a new one. Runs on the same videos may share a `memory` of frames read. `checkpoint` as
+    in `train`.
 
     `log` gets a dict of numbers each step: `loss`, the total; each term under its name, unweighted; `name.weighted`,
     its share of the total; and for pairs `visible` and `skipped`.
@@ -66,8 +73,11 @@ def train_objective(
     set_training(model, freeze_batch_norm=recipe.freeze_batch_norm)
     if head is not None:
         head.train()
-    skipped = 0
-    for step in range(recipe.steps):
+    keeper, both, first, skipped = None, _Both(model, head), 0, 0
+    if checkpoint is not None:
+        keeper = Checkpoint(Path(checkpoint), run_identity(both, recipe, memory, labelled), checkpoint_every)
+        first, skipped = keeper.resume(both, optimiser, maker.generators)
+    for step in range(first, recipe.steps):
         for group, (_, peak) in zip(optimiser.param_groups, groups, strict=True):
             group["lr"] = one_cycle(step, recipe.steps, peak=peak, warm_up=recipe.warm_up)
         rising = ramp(step, recipe.steps, share=recipe.weight_warm_up)
@@ -79,6 +89,8 @@ def train_objective(
             optimiser.step()
         skipped += int(made.notes.get("skipped", 0))
         entry = _entry(step, recipe, optimiser.param_groups[0]["lr"], value) | made.notes
+        if keeper is not None:
+            keeper.after(step, both, optimiser, maker.generators, skipped, last=step + 1 == recipe.steps)
         if log is not None:
             log(entry)
     return ObjectiveResult(
@@ -86,9 +98,22 @@ def train_objective(
         recipe,
         None if head is None else head.eval(),
         tuple(labelled),
+        first,
         skipped,
         seconds=time.perf_counter() - began,
     )
+
+
+class _Both(nn.Module):
+    """The net and its head as one, to keep and to take up."""
+
+    def __init__(self, model: Segmenter, head: ProjectionHead | None) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        return {"net": self.model.architecture, "head": None if self.head is None else self.head.architecture}
 
 
 def _entry(step: int, recipe: ObjectiveRecipe, rate: float, value: ObjectiveValue) -> dict[str, Any]:

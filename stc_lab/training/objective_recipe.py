@@ -87,7 +87,9 @@ class ObjectiveRecipe:
         unknown = sorted(set(values) - set(legal))
         if unknown:
             raise InputError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(legal)}")
-        return cls(**values)
+        # JSON has no tuples.
+        tuples = {name: _as_tuple(values[name]) for name in ("terms", "gaps") if name in values}
+        return cls(**{**values, **tuples})
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values, in JSON's types."""
@@ -121,6 +123,10 @@ class ObjectiveRecipe:
                 "contrast without pseudo-labels",
                 hint="without labels: anchored=0, and the term teacher in place of cross_entropy",
             )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def _listing(kind: str) -> str:

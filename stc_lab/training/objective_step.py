@@ -180,11 +180,12 @@ class StepMaker:
     def _feature_labels(self, rows: _Rows, frames: Clip, taught: Tensor | None) -> Int64[Tensor, "b hs ws"]:
         """Of the pairs' frames: true ones where the frame is labelled, else those of the teacher, else none."""
         of_pairs = [*rows.earlier, *rows.later]
-        known = torch.tensor([row in self._labelled for row in of_pairs], device=self.device)
+        own = frozenset(self.labelled)
+        known = torch.tensor([row in own for row in of_pairs], device=self.device)
         height, width = frames.image[..., :: self.stride, :: self.stride].shape[-2:]
         labels = (
             torch.full((len(of_pairs), height, width), IGNORE, device=self.device)
-            if taught is None
+            if taught is None or not self.recipe.pseudo_labels
             else taught[: len(of_pairs)]
         )
         if not bool(known.any()):
@@ -193,10 +194,6 @@ class StepMaker:
         assert frames.label is not None
         true = frames.label[: len(of_pairs), :: self.stride, :: self.stride]
         return torch.where(known[:, None, None], true, labels)
-
-    @property
-    def _labelled(self) -> frozenset[int]:
-        return frozenset(self.labelled)
 
     def _flows(self, rows: _Rows, frames: Clip, first: int) -> PairFlows:
         """Of all clips, by the numbers of their frames among those of the logits."""
