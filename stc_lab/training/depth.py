@@ -7,6 +7,7 @@ classical flow (Kroeger et al. 2016) rather than from the photometric error.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class DepthTraining:
     focal_ratio: float  # focal length over the frame's width
     recipe: DepthRecipe
     history: tuple[dict[str, Any], ...]  # of each step: step, stage, loss, focal_ratio
+    seconds: float  # of processor time, flows not counted
 
 
 def train_depth(
@@ -62,6 +64,7 @@ def train_depth(
     by chance of the start. The same recipe, videos and machine give the same net.
     """
     clips = matched_clips(videos, flow_stride=recipe.flow_stride, net_stride=recipe.net_stride, cache=cache, log=say)
+    began = time.process_time()
     generator = torch.Generator().manual_seed(recipe.seed)
     if net is None:
         net = DepthFPN(generator=torch.Generator().manual_seed(recipe.seed))
@@ -81,7 +84,7 @@ def train_depth(
             return distil_loss(net, clips, found, 4 * recipe.sets, generator)
 
         run.stage(f"distil {number + 1}", recipe.distil_steps, recipe.learning_rate / 2, distil)
-    return DepthTraining(_evaluating(net), focal.ratio, recipe, tuple(run.history))
+    return DepthTraining(_evaluating(net), focal.ratio, recipe, tuple(run.history), time.process_time() - began)
 
 
 def predict_depth(net: DepthNet, images: Float[Tensor, "b 3 h w"], *, net_stride: int = 2) -> Float[Tensor, "b 1 h w"]:

@@ -19,7 +19,7 @@ class DepthRecipe:
 
     joint_steps: int = 400
     rounds: int = 2  # of reconstructing all clips and learning from them
-    distil_steps: int = 800  # of each round
+    distil_steps: int = 600  # of each round
     sets: int = 5  # runs of four frames in a joint step; a step of distilling sees as many frames
     learning_rate: float = 2e-3  # peak of the joint steps' one-cycle schedule; half of it when distilling
     smoothness: float = 0.01  # weight of the edge-aware smoothness of disparity
