@@ -72,11 +72,8 @@ def add_equations(depth, flow, usable, K, width, T, limits, backward, flow_devia
             weight = 1 / (1 + (rows[0, 7] ** 2 + rows[1, 7] ** 2) / scale**2) ** 2
             for j in range(7):
                 first, second = weight * rows[0, j], weight * rows[1, j]
-                for m in range(j, 8):
+                for m in range(8):  # half would do, but eight go at once
                     H[pair, j, m] += first * rows[0, m] + second * rows[1, m]
-        for j in range(7):
-            for m in range(j):
-                H[pair, j, m] = H[pair, m, j]
 
 
 @_compiled
