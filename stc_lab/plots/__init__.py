@@ -1,5 +1,6 @@
 """Pure functions from tensors and results to plotly figures; `save_figure` is the one that writes to disk."""
 
+from stc_lab.plots.changes import change_map, change_panel
 from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
@@ -7,6 +8,7 @@ from stc_lab.plots.depth_edges import edge_panel, pair_bars, weight_curves
 from stc_lab.plots.digest import describe
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.failures import failure_figure, failure_landscapes
+from stc_lab.plots.front import FrontPoint, front_figure, smoothing_points, training_points
 from stc_lab.plots.grid import image_grid
 from stc_lab.plots.growth import growth_animation
 from stc_lab.plots.heat import Heat, heat_row
@@ -29,6 +31,7 @@ from stc_lab.plots.paths import camera_paths
 from stc_lab.plots.plan import judged_frames, slice_panel, world_plan
 from stc_lab.plots.point_cloud import cloud_figure
 from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, mask_series, quality_series
+from stc_lab.plots.ribbons import ribbon_figure, ribbon_panel
 from stc_lab.plots.save import SavedFigure, save_figure
 from stc_lab.plots.template import TEMPLATE_NAME, template
 from stc_lab.plots.verdicts import judged_panels, landing_panel, reason_panel
@@ -38,6 +41,7 @@ __all__ = [
     "PHOTOMETRIC",
     "SERIES_COLOURS",
     "TEMPLATE_NAME",
+    "FrontPoint",
     "Heat",
     "Mark",
     "Palette",
@@ -46,6 +50,8 @@ __all__ = [
     "Scale",
     "Series",
     "camera_paths",
+    "change_map",
+    "change_panel",
     "class_bars",
     "class_palette",
     "cloud_figure",
@@ -66,6 +72,7 @@ __all__ = [
     "failure_landscapes",
     "focal_over_training",
     "frame_panels",
+    "front_figure",
     "grey_panel",
     "growth_animation",
     "heat_row",
@@ -83,14 +90,18 @@ __all__ = [
     "mask_series",
     "mean_series",
     "motion_row",
+    "pair_bars",
     "quality_series",
     "reason_panel",
-    "pair_bars",
+    "ribbon_figure",
+    "ribbon_panel",
     "save_figure",
     "slice_panel",
+    "smoothing_points",
     "tails_by_rank",
     "template",
     "training_curves",
+    "training_points",
     "value_panel",
     "verdict_panel",
     "weight_curves",

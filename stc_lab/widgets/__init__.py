@@ -9,6 +9,7 @@ from stc_lab.widgets.journey import JourneyState, journey_picture, pixel_journey
 from stc_lab.widgets.live import live_lab
 from stc_lab.widgets.prediction import prediction_explorer, prediction_picture
 from stc_lab.widgets.sensor import sensor_bench, sensor_picture
+from stc_lab.widgets.smoothing import refinement_explorer, refinement_picture, smoothing_explorer, smoothing_picture
 from stc_lab.widgets.warp import WarpNumbers, WarpState, warp_explorer, warp_numbers_and_image, warp_picture
 from stc_lab.widgets.world import world_bench, world_picture
 
@@ -29,9 +30,13 @@ __all__ = [
     "pixel_journey",
     "prediction_explorer",
     "prediction_picture",
+    "refinement_explorer",
+    "refinement_picture",
     "scene_browser",
     "sensor_bench",
     "sensor_picture",
+    "smoothing_explorer",
+    "smoothing_picture",
     "sweep_rows",
     "unit_bench",
     "unit_picture",
