@@ -97,6 +97,23 @@ def train_shipped(out: str | None) -> None:
     click.echo(train(out, log=click.echo))
 
 
+@main.command("train-depth")
+@click.option("--out", metavar="FOLDER", help="Write there and leave the package's own checkpoint alone.")
+@click.option("--preset", default="full", show_default=True, help="tiny, quick or full: how many rooms, how long.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 100), help="How many, from 0 on.")
+def train_depth(out: str | None, preset: str, seeds: int) -> None:
+    """Learn depth, egomotion and focal length from rooms, judge them, and keep the best net on validation rooms.
+
+    A seed that is done is found in the cache, not repeated.
+    """
+    import torch
+
+    from stc_lab.experiments.depth_study import ship_depth
+
+    torch.set_flush_denormal(True)
+    click.echo(ship_depth(out, preset=preset, seeds=range(seeds), log=click.echo))
+
+
 @main.command()
 @click.option("--again", is_flag=True, help="Run every notebook even when finished runs are there.")
 def demo(again: bool) -> None:

@@ -27,7 +27,7 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "DepthResNet": DepthResNet,
     "PairMotionNet": PairMotionNet,
 }
-SHIPPED = ("rooms_fpn",)
+SHIPPED = ("rooms_fpn", "rooms_depth")
 
 N = TypeVar("N", bound=Network)
 N_co = TypeVar("N_co", bound=Network, covariant=True)
@@ -102,9 +102,14 @@ def load_shipped(
     name: Literal["rooms_fpn"] = "rooms_fpn", *, device: torch.device | str = "cpu"
 ) -> StoredModel[FPNSegmenter]: ...
 @overload
+def load_shipped(name: Literal["rooms_depth"], *, device: torch.device | str = "cpu") -> StoredModel[DepthFPN]: ...
+@overload
 def load_shipped(name: str, *, device: torch.device | str = "cpu") -> StoredModel[Network]: ...
 def load_shipped(name: str = "rooms_fpn", *, device: torch.device | str = "cpu") -> StoredModel[Network]:
-    """A small network that comes with the package; `stc-lab train-shipped` makes it again."""
+    """A small network that comes with the package.
+
+    `stc-lab train-shipped` makes `rooms_fpn` again, a segmenter; `stc-lab train-depth` makes `rooms_depth`.
+    """
     if name not in SHIPPED:
         raise InputError(f"no shipped model {name!r}, expected one of {', '.join(SHIPPED)}")
     with resources.as_file(resources.files("stc_lab.models") / "weights" / f"{name}.safetensors") as path:
