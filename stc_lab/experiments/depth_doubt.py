@@ -29,6 +29,7 @@ class Doubt:
     ellipse: tuple[Place, ...]  # two deviations of the difference that is expected: what is inside surprises nobody
     along: float  # px from expected to found, along the line
     across: float  # px, across it
+    allowed: bool  # the flow lies inside the ellipse
 
 
 def doubts(
@@ -59,18 +60,21 @@ def _doubt(pixel: Tensor, expected: Tensor, found: Tensor, way: Float[Tensor, "n
     length = slide.norm().clamp(min=1e-9)
     direction = slide / length
     normal = torch.stack([-direction[1], direction[0]])
+    near = _DEVIATIONS * TRUST.flow
     far = _DEVIATIONS * (TRUST.flow**2 + (TRUST.log_depth * length) ** 2).sqrt()
     angles = torch.linspace(0, 2 * torch.pi, _CORNERS)[:, None]
-    around = expected + far * angles.cos() * direction + _DEVIATIONS * TRUST.flow * angles.sin() * normal
-    missed = FLOW_STRIDE * (found - expected)
+    around = expected + far * angles.cos() * direction + near * angles.sin() * normal
+    missed = found - expected
+    along, across = missed @ direction, missed @ normal
     return Doubt(
         _place(pixel),
         _place(expected),
         _place(found),
         tuple(_place(one) for one in way),
         tuple(_place(one) for one in around),
-        abs(float(missed @ direction)),
-        abs(float(missed @ normal)),
+        FLOW_STRIDE * abs(float(along)),
+        FLOW_STRIDE * abs(float(across)),
+        bool((along / far) ** 2 + (across / near) ** 2 <= 1),
     )
 
 

@@ -9,7 +9,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
+from stc_lab.data.load import load
+from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
+from stc_lab.experiments.depth_rooms import depth_rooms
 from stc_lab.experiments.journey import OCCLUDED, VISIBLE, reason_map
 from stc_lab.geometry import Camera, DisFlow, Flow, correspond, gmflow_visible, inverse_warp_sources, sample
 from stc_lab.geometry.egomotion import Sight, Trust, fit_motion
@@ -18,7 +21,9 @@ from stc_lab.models import DepthNet
 from stc_lab.training.depth import predict_depth
 
 FLOW_STRIDE = 4  # px: motion is fitted on a grid this much coarser than the frames
-MOTION_TRUST = Trust(0.5 / FLOW_STRIDE, 0.25)  # as at the end of training: flow half a pixel off, depth a quarter
+AT_ITS_WORD = Trust(0.5 / FLOW_STRIDE, 0.0)  # flow half a pixel of the frames off, depth not at all
+MOTION_TRUST = Trust(0.5 / FLOW_STRIDE, 0.25)  # as at the end of training: depth off by a quarter
+_REAL_SIZES = {"icl": (144, 192), "sevenscenes": (144, 192)}  # px: about that of the rooms
 IDENTITY, CONSTANT, LEARNED, TRUE = "no warp", "constant depth", "learned depth", "true depth"
 
 
@@ -72,19 +77,43 @@ FAR = ("kept, and seen", "left out, and hidden", "kept, but hidden", "left out, 
 KEPT, FOUND, MISSED, WASTED, OUT = range(len(FAR))
 
 
+def lesson_videos(source: str, split: str, preset: str) -> Videos:
+    """The clips of the chapter: tracking shots of rooms, or a real RGB-D clip in STC_LAB_DATA.
+
+    Of the latter there is one alone, so that what is looked at is also what was learned from.
+    """
+    if source == "rooms":
+        return depth_rooms(split, preset)
+    if source not in _REAL_SIZES:
+        raise InputError(f"source must be one of rooms, {', '.join(_REAL_SIZES)}, got {source!r}")
+    return load(source, size=_REAL_SIZES[source])
+
+
+def lesson_clip(videos: Videos, gap: int) -> Clip:
+    """The clip whose best moment has most to explain (see `lesson_moment`)."""
+    clips = [videos.clip(name) for name in videos.names]
+    return max(clips, key=lambda clip: max(_much_hidden(clip, gap).values()))
+
+
 def lesson_moment(clip: Clip, gap: int) -> Moment:
     """The moment of which its neighbours hide most, among those that overlap: the one with most to explain.
 
     Ranked by the share of pixels that a neighbour does not see for something nearer, times the share it sees.
     """
+    scores = _much_hidden(clip, gap)
+    t = max(scores, key=scores.__getitem__)
+    return Moment(clip[t], clip[[t - gap, t + gap]])
+
+
+def _much_hidden(clip: Clip, gap: int) -> dict[int, float]:
+    """For each frame that has both neighbours, the share they hide times the share they see."""
     if not 0 < 2 * gap < len(clip):
         raise InputError(f"gap must lie between 1 and {(len(clip) - 1) // 2} for {len(clip)} frames, got {gap}")
     scores = {}
     for t in range(gap, len(clip) - gap):
         reason = reason_map(clip[[t, t]], clip[[t - gap, t + gap]])
         scores[t] = float((reason == OCCLUDED).double().mean() * (reason == VISIBLE).double().mean())
-    t = max(scores, key=scores.__getitem__)
-    return Moment(clip[t], clip[[t - gap, t + gap]])
+    return scores
 
 
 def explanations(moment: Moment, net: DepthNet, focal_ratio: float) -> dict[str, Explanation]:
@@ -99,13 +128,14 @@ def explanations(moment: Moment, net: DepthNet, focal_ratio: float) -> dict[str,
     everywhere = torch.ones_like(moment.sources.image[:, 0], dtype=torch.bool)
     still = photometric_error(moment.sources.image, moment.twice.image)
     found = {IDENTITY: Explanation(moment.sources.image, everywhere, still)}
+    learned_camera = camera_of_ratio(focal_ratio, *images.shape[-2:])
     guesses = {
-        CONSTANT: (torch.ones_like(images[:, :1]), true_camera),
-        LEARNED: (predict_depth(net, images), camera_of_ratio(focal_ratio, *images.shape[-2:])),
+        CONSTANT: (torch.ones_like(images[:, :1]), true_camera, AT_ITS_WORD),
+        LEARNED: (predict_depth(net, images), learned_camera, MOTION_TRUST),
     }
     flows = grid_flows(moment.twice, moment.sources)
-    for name, (depth, camera) in guesses.items():
-        T = fit_motion(grid_sight(flows, depth[[0, 0]], depth[1:], camera), trust=MOTION_TRUST)
+    for name, (depth, camera, trust) in guesses.items():
+        T = fit_motion(grid_sight(flows, depth[[0, 0]], depth[1:], camera), trust=trust)
         found[name] = explain(moment, depth[:1], depth[1:], camera, T)
     motions = moment.true_motions()
     return found | {TRUE: explain(moment, moment.target.depth, moment.sources.depth, true_camera, motions)}

@@ -9,20 +9,22 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
+from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.experiments.depth_landscapes import FACTORS
-from stc_lab.experiments.depth_lesson import FLOW_STRIDE, Moment, grid_flows, grid_sight
+from stc_lab.experiments.depth_lesson import AT_ITS_WORD, FLOW_STRIDE, Moment, grid_flows, grid_sight
 from stc_lab.geometry import Camera, DisFlow, correspond, inverse_warp, so3_log
-from stc_lab.geometry.egomotion import Trust, fit_motion
+from stc_lab.geometry.egomotion import fit_motion
 from stc_lab.geometry.flow import landing
 from stc_lab.geometry.landing import landing_errors
 from stc_lab.losses import minimum_reprojection, photometric_error
+from stc_lab.models import DepthNet
+from stc_lab.training.depth import predict_depth
 
 WITHIN = 1.1  # a factor this near to the true depth counts as having arrived
 FOCAL_FACTORS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6)  # on the true focal length
 PHOTOMETRIC, FLOW = "photometric error", "distance from the flow (px)"
 _TRUTH = FACTORS.index(1.0)
-_AT_ITS_WORD = Trust(0.5 / FLOW_STRIDE, log_depth=0.0)  # half a pixel of the frames, and no doubt in the depth
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,27 @@ class FocalValley:
     turn: float  # degrees between the two frames, mean over the pairs
 
 
+def focal_cases(videos: Videos, net: DepthNet, gap: int = 3) -> dict[str, FocalValley]:
+    """Focal valleys of the clip that turns most and of the one that turns least, and what the depth has to do with it.
+
+    Of a single clip, only those that differ by their depth.
+    """
+    clips = sorted((videos.clip(name) for name in videos.names), key=turning_rate)
+    wanted = [("turning, true depth", clips[-1]), ("straight, true depth", clips[0])][: len(clips)]
+    found = {}
+    for name, clip in (*wanted, ("turning, learned depth", clips[-1]), ("turning, constant depth", clips[-1])):
+        pair = spread_pairs(clip, gap)
+        if "true" in name:
+            depths = [frames.depth for frames in pair]
+        elif "learned" in name:
+            depths = [predict_depth(net, frames.image) for frames in pair]
+        else:
+            depths = [torch.ones_like(frames.image[:, :1]) for frames in pair]
+        assert depths[0] is not None and depths[1] is not None
+        found[name] = focal_valley(*pair, depths[0], depths[1])
+    return found
+
+
 def focal_valley(a: Clip, b: Clip, depth_a: Float[Tensor, "p 1 h w"], depth_b: Float[Tensor, "p 1 h w"]) -> FocalValley:
     """Errors of some pairs of frames over the focal length, for a depth that is taken at its word."""
     a.require("camera", "T_world_camera")
@@ -111,7 +134,7 @@ def focal_valley(a: Clip, b: Clip, depth_a: Float[Tensor, "p 1 h w"], depth_b: F
     for factor in FOCAL_FACTORS:
         camera = _refocused(a.camera, factor)
         sight = grid_sight(flows, depth_a, depth_b, camera)
-        T = fit_motion(sight, trust=_AT_ITS_WORD, iterations=15)
+        T = fit_motion(sight, trust=AT_ITS_WORD, iterations=15)
         landed = landing_errors(sight.depth_a, flows[0].flow, sight.camera, T)
         usable = flows[0].visible.flatten(1) & landed.real
         found[FLOW].append(FLOW_STRIDE * float(landed.error.norm(dim=1)[usable].median()))

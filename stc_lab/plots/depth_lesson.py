@@ -65,11 +65,7 @@ def mask_panels(masks: Masks, image: Float[Tensor, "3 h w"], *, of: str) -> list
     winner, moving = masks.winner + 1, torch.where(kept & ~masks.moving, 1, 0)
     wins = [float((masks.winner[kept] == i).double().mean()) for i in range(2)]
     saved = f"mean error {masks.mean_average:.3f} → {masks.mean_least:.3f}"
-    asked = masks.far != OUT
-    left = (masks.far == FOUND) | (masks.far == WASTED)
-    hidden = (masks.far == FOUND) | (masks.far == MISSED)
-    share = {name: _percent(mask, asked) for name, mask in {"left out": left, "hidden": hidden}.items()}
-    wasted = _percent(masks.far == WASTED, asked)
+    shares = {what: _percent(masks.far == what, masks.far != OUT) for what in (FOUND, WASTED, MISSED)}
     return [
         replace(
             verdict_panel(
@@ -83,7 +79,7 @@ def mask_panels(masks: Masks, image: Float[Tensor, "3 h w"], *, of: str) -> list
             masks.far - KEPT,
             _FAR,
             "Closer-mask, frame after",
-            f"takes {share['left out']}, of which {wasted} are seen; hidden are {share['hidden']}",
+f"takes {shares[FOUND]} that are hidden and {shares[WASTED]} that are seen, leaves {shares[MISSED]} hidden",
             over=image,
         ),
     ]  # fmt: skip
@@ -159,11 +155,12 @@ def focal_valley_figure(valleys: Mapping[str, FocalValley], *, width: int = WIDT
 
 
 def doubt_panels(found: Sequence[Doubt], image: Float[Tensor, "3 h w"]) -> list[Panel]:
-    """Some pixels in the source, and a piece of it enlarged about the one whose flow lies farthest along its line."""
+    """Some pixels in the source, and one of them enlarged: of those whose flow is no surprise the one farthest off."""
     if not found:
         raise InputError("a picture of doubt needs at least one pixel, got none")
     height, width = image.shape[-2:]
-    farthest = max((one for one in found if _inside(one, height, width)), key=lambda one: one.along, default=found[0])
+    allowed = [one for one in found if one.allowed and _inside(one, height, width)]
+    farthest = max(allowed or found, key=lambda one: one.along)
     spans = [max(values) - min(values) for values in zip(*farthest.ellipse, farthest.found, strict=True)]
     side = max(12, math.ceil(1.4 * max(spans[0], spans[1] * width / height)))
     rows, columns = _window(farthest.expected, height, width, side)

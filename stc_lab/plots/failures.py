@@ -57,7 +57,7 @@ def failure_figure(found: DepthFailure, *, width: int = WIDTH) -> go.Figure:
     remedy has no curve of its own; a mark shows each minimum, and a flat one has none.
     """
     both = (found.off, found.on)
-    high = max(float(one.error[part].quantile(0.98)) for one in both for part in (found.region, one.visible))
+    high = _highest_error(found)
     off, on = (_pictures(found, one, high) for one in both)
     off[2] = replace(off[2], scale=None)  # that of the row below
     on[1:] = [replace(panel, title="") for panel in on[1:]]  # those of the row above
@@ -86,6 +86,36 @@ def failure_figure(found: DepthFailure, *, width: int = WIDTH) -> go.Figure:
         _mark_truth(figure, x, y)
     claim = {"text": found.failure.claim, "font": {"size": SMALL_SIZE, "color": QUIET_INK}}
     figure.update_layout(title_subtitle=claim)
+    return figure
+
+
+def failure_panels(found: DepthFailure) -> list[Panel]:
+    """Target, error and masks with the knob off, then the same with it on: most of the pictures of `failure_figure`."""
+    high = _highest_error(found)
+    return [_pictures(found, one, high)[i] for one in (found.off, found.on) for i in (0, 2, 3)]
+
+
+def failure_chart(found: DepthFailure, *, width: int = WIDTH) -> go.Figure:
+    """The landscapes of `failure_figure` alone: three plots of two curves each, whatever the failure.
+
+    So an explorer can move the curves of one figure. What a setting has no curve of stays empty.
+    """
+    figure = make_subplots(rows=1, cols=3, horizontal_spacing=0.07)
+    for column, curve in enumerate(_curves(found), start=1):
+        for style, one in ((_OFF, found.off), (_ON, found.on)):
+            errors = one.landscapes[curve].error if curve in one.landscapes else (None,) * len(FACTORS)
+            line = {"color": style.colour, "dash": style.dash, "width": 2.5}
+            trace = go.Scatter(x=list(FACTORS), y=list(errors), mode="lines", line=line, name=style.name)
+            figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
+        role = "remedy: " if curve == found.failure.cure and curve != "loss" else ""
+        figure.update_xaxes(**_X_AXIS, title_text=f"{_SEARCHED}<br>{role}{CURVES[curve]}", row=1, col=column)
+        _mark_truth(figure, *(f"{axis}{column if column > 1 else ''}" for axis in "xy"))
+    figure.update_yaxes(rangemode="tozero", nticks=5)
+    figure.update_yaxes(title_text="mean error, judged", row=1, col=1)
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(
+        template=template(), width=width, height=300, margin={"t": 40, "l": 70, "r": 14}, legend=legend
+    )
     return figure
 
 
@@ -133,6 +163,12 @@ def failure_landscapes(found: Sequence[DepthFailure], *, width: int = WIDTH) -> 
         legend={"orientation": "h", "x": 0, "y": 1 - 8 / height, "yref": "container", "yanchor": "top"},
     )
     return figure
+
+
+def _highest_error(found: DepthFailure) -> float:
+    """Upper end of the errors' scale, the same with the knob off and on."""
+    both = (found.off, found.on)
+    return max(float(one.error[part].quantile(0.98)) for one in both for part in (found.region, one.visible))
 
 
 def _pictures(found: DepthFailure, evidence: Evidence, high: float) -> list[Panel]:
