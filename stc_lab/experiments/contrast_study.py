@@ -1,7 +1,8 @@
 """He et al. 2021 in small: STCL and pseudo-labels on one net, and whether predictions follow their own class."""
 
+import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stc_lab.data.frames import Clip
@@ -9,9 +10,10 @@ from stc_lab.data.load import load
 from stc_lab.data.videos import Videos
 from stc_lab.experiments.method_study import CE, MethodRow, method_recipe, method_study
 from stc_lab.experiments.pixel_embedding import pixel_features
+from stc_lab.experiments.steady_maps import steadiness
 from stc_lab.experiments.surroundings import flips_by_surroundings, swapped_surroundings
 from stc_lab.models import FPNSegmenter
-from stc_lab.training import ObjectiveRecipe
+from stc_lab.training import ObjectiveRecipe, predict
 from stc_lab.training.loop import Log
 
 MOTION = "handheld"  # a walk that looks around: steady for 8 and 16 frames where the dolly of other chapters is not
@@ -19,6 +21,13 @@ TEMPERATURE = 0.07  # the paper's best
 WEIGHT = 1.0  # lambda 2
 PIXELS = 512  # contrasted per pair
 BASE = "no extra loss"
+MEASURES = ("mIoU", "official VC8", "official VC16")
+# He et al. 2021, Tables 3 and 4: Swin-L on the validation set of VSPW, one run each; its gains in points.
+PUBLISHED = {
+    BASE: "58.0, 89.2, 86.1",
+    "STCL": "+1.3, +0.9, +0.8",
+    "STCL + pseudo-labels": "+2.0, not given, not given",
+}
 SURROUNDINGS = (0.0, 0.02, 0.2, 1.0)  # of the flip rates: next to no change, some, much
 
 
@@ -47,15 +56,14 @@ def contrast_rows(
 
 
 @dataclass(frozen=True)
-class ContrastRow:
-    """One way of going on with the net, with one seed."""
+class ContrastRow(MethodRow):
+    """One way of going on with the net, with one seed, and what STCL is about."""
 
-    method: MethodRow
     context: dict[str, float]  # of `context_measures`
 
     def measures(self) -> dict[str, float]:
-        """All numbers, 0..1."""
-        return {**self.method.measures(), **self.context}
+        """Those of every method, and of `context_measures`."""
+        return {**super().measures(), **self.context}
 
 
 def contrast_study(
@@ -74,25 +82,49 @@ def contrast_study(
         **contrast_rows(train_videos, steps=steps, temperature=temperature, weight=weight),
     }
     done = method_study(rows, train_videos, test_videos, seeds=tuple(seeds), log=log)
-    return [ContrastRow(row, context_measures(row.model, test_videos)) for row in done]
+    return [ContrastRow(**vars(row), context=context_measures(row.model, test_videos)) for row in done]
 
 
 def context_measures(model: FPNSegmenter, videos: Videos) -> dict[str, float]:
-    """What STCL is about, as five numbers.
+    """What STCL is about, in numbers.
 
-    `within / between` and `silhouette` of the classes in the space that is classified, means over pairs of frames; the
-    share of points that flip within two frames where their surroundings hardly change, and where they change by more
-    than a fifth; and the share of pixels whose prediction stays in another room.
+    VC8 and VC16 as published (see `steady_maps`), with which the paper's can be compared; `within / between` and
+    `silhouette` of the classes in the space that is classified, means over a pair of frames of each video; the share
+    of points that flip within two frames where their surroundings hardly change, and where they change by more than a
+    fifth; and the share of pixels whose prediction stays in another room.
     """
     found = [pixel_features(model, pair).separation() for pair in _frame_pairs(videos)]
     rates = flips_by_surroundings(model, videos, bins=SURROUNDINGS)
+    (steady,) = steadiness({"": lambda clip: predict(model, clip.image)}, videos)
     return {
+        **{f"official VC{n}": value for n, value in steady.official.items()},
         "within / between": statistics.fmean(one.ratio for one in found),
         "silhouette": statistics.fmean(one.silhouette for one in found),
         "flips, same surroundings": rates[0].flips,
         "flips, changed surroundings": rates[-1].flips,
         "stays in another room": swapped_surroundings(model, videos).reliance.value,
     }
+
+
+def closing_lines(table: Sequence[Mapping[str, float | str]]) -> list[str]:
+    """The paper's effect here beside the published one, from `method_table`: a head, and a line for each row.
+
+    In points of mIoU and of VC8 and VC16 in their published form: the base row as it is, the others as gains over it of
+    the same seeds, with the standard deviation between seeds.
+    """
+    trained = [entry for entry in table if f"{MEASURES[0]} gain" in entry]
+    seeds = max((int(entry["seeds"]) for entry in trained), default=0)
+    lines = [f"{'':22s}{'here, ' + ', '.join(MEASURES):52s}published     ({seeds} seed{'s' * (seeds != 1)})"]
+    for entry in trained:
+        base = entry["method"] == BASE
+        cells = []
+        for measure in MEASURES:
+            key = measure if base else f"{measure} gain"
+            value, spread = 100 * float(entry[key]), 100 * float(entry[f"{key} spread"])
+            cells.append(f"{value:.1f}" if base else f"{value:+.1f}")
+            cells[-1] += "" if math.isnan(spread) else f" ± {spread:.1f}"
+        lines.append(f"{entry['method']:22s}{', '.join(cells):52s}{PUBLISHED.get(str(entry['method']), 'not tried')}")
+    return lines
 
 
 def _frame_pairs(videos: Videos) -> list[Clip]:

@@ -1,7 +1,7 @@
 """Pixels of two frames in a net's feature space: a sample to draw, and what one anchor of Eq. 1 sees there."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stc_lab.data.frames import Clip
 from stc_lab.errors import InputError
-from stc_lab.losses import class_balanced_sample
+from stc_lab.losses import class_balanced_sample, contrastive_loss
 from stc_lab.metrics import Projection2D, Separation, class_separation, project_2d
 from stc_lab.models import FeatureSegmenter
 
@@ -164,6 +164,11 @@ def anchor_view(pixels: PixelFeatures, frame: int, x: int, y: int, temperature: 
     )
 
 
-def push_curve(pixels: PixelFeatures, frame: int, x: int, y: int, temperatures: Sequence[float]) -> list[AnchorView]:
-    """The same anchor at several temperatures."""
-    return [anchor_view(pixels, frame, x, y, temperature) for temperature in temperatures]
+def ordinary_anchor(pixels: PixelFeatures, temperature: float) -> tuple[int, int]:
+    """(x, y) of the anchor of the first frame whose L(i) is the median: one as good as any, picked by a rule."""
+    loss = contrastive_loss(
+        pixels.features[:1], pixels.labels[:1], pixels.features[1:], pixels.labels[1:], temperature=temperature
+    )
+    losses = loss.map[0]
+    row, column = (losses == losses.nanmedian()).nonzero()[0].tolist()
+    return column * pixels.stride, row * pixels.stride

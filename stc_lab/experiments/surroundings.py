@@ -32,16 +32,19 @@ class SurroundingsPair:
     visible: Bool[Tensor, "h w"]  # of t in t+k; the change means nothing elsewhere
     place: Float[Tensor, "2 h w"]  # (x, y) in t+k, px
 
-    @property
-    def largest(self) -> float:
-        """The largest change at a flipped point; -1 if none flips."""
-        return float(torch.where(self.flipped, self.change, -1.0).max())
+    def extreme(self, margin: int) -> tuple[float, tuple[int, int]]:
+        """The largest change at a flipped point, and its (x, y); -1 if none flips.
 
-    @property
-    def point(self) -> tuple[int, int]:
-        """(x, y) of the flipped point whose surroundings changed most: an extreme case, to look at."""
-        row, column = divmod(int(torch.where(self.flipped, self.change, -1.0).argmax()), self.change.shape[1])
-        return column, row
+        Points that lie within `margin` px of the border of either frame are left out.
+        """
+        height, width = self.change.shape
+        last = torch.tensor([width - 1, height - 1], dtype=self.place.dtype)[:, None, None]
+        inner = ((self.place >= margin) & (self.place <= last - margin)).all(dim=0)
+        inner[:margin], inner[height - margin :] = False, False
+        inner[:, :margin], inner[:, width - margin :] = False, False
+        change = torch.where(self.flipped & inner, self.change, -1.0)
+        row, column = divmod(int(change.argmax()), width)
+        return float(change.max()), (column, row)
 
     def later(self, point: tuple[int, int]) -> tuple[int, int]:
         """(x, y) of a visible point of t in t+k, to the nearest pixel."""
@@ -90,6 +93,26 @@ def surroundings_pairs(
         SurroundingsPair(target[i], other[i], change[i], flipped[i], where.visible[i], where.pixels[i])
         for i in range(len(first))
     ]
+
+
+def telling_pair(
+    model: Segmenter, videos: Videos, gap: int, *, radius: int = RADIUS
+) -> tuple[SurroundingsPair, tuple[int, int]]:
+    """The pair of all videos with the flipped point whose surroundings changed most, and that point.
+
+    An extreme case, picked to be looked at; what is usual is counted by `flips_by_surroundings`. The whole window must
+    lie in both frames.
+    """
+    best, found = -1.0, None
+    for name in videos.names:
+        if videos.frame_count(name) > gap:
+            for pair in surroundings_pairs(model, videos.clip(name), gap, radius=radius, step=2):
+                change, point = pair.extreme(radius)
+                if change > best:
+                    best, found = change, (pair, point)
+    if found is None:
+        raise InputError(f"no prediction flips within {gap} frames where the whole window is seen")
+    return found
 
 
 def class_mix(labels: Int64[Tensor, "b h w"], classes: int, radius: int) -> Float[Tensor, "b k h w"]:

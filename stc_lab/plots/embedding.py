@@ -32,10 +32,9 @@ def embedding_scatter(
         for class_id in pixels.label.unique().tolist():
             trace = _class_trace(pixels, class_id, palette)
             figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
-        figure.update_xaxes(title_text="first axis (PCA)", showticklabels=False, ticks="", row=1, col=column)
-        figure.update_yaxes(
-            title_text="second axis" if column == 1 else "", showticklabels=False, ticks="", row=1, col=column
-        )
+        bare = {"showticklabels": False, "ticks": "", "showgrid": False, "row": 1, "col": column}
+        figure.update_xaxes(title_text="first axis of PCA", **bare)
+        figure.update_yaxes(title_text="second axis" if column == 1 else "", **bare)
     figure.update_annotations(x=None, font={"size": SMALL_SIZE})
     for annotation, axis in zip(figure.layout.annotations, figure.select_xaxes(), strict=True):
         annotation.update(x=axis.domain[0], xanchor="left", align="left")
