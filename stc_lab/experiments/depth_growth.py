@@ -1,7 +1,8 @@
 """What a depth net knows while it learns: depth of one frame, camera path of its clip, focal length, now and then."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
@@ -84,3 +85,11 @@ def growth_steps(total: int, count: int = 12) -> tuple[int, ...]:
     if total < 2 or count < 2:
         raise InputError(f"growth needs at least 2 steps and 2 looks, got {total} and {count}")
     return tuple(sorted({1, total, *(round(total * (i / (count - 1)) ** 2) for i in range(1, count))} - {0}))
+
+
+def focal_records(history: Sequence[Mapping[str, Any]], width: int) -> list[dict[str, float]]:
+    """The focal length (px) over the share of the training that is done, from the records of `train_depth`."""
+    if not history:
+        raise InputError("there are no training records to read a focal length from")
+    last = history[-1]["step"]
+    return [{"share": one["step"] / last, "focal": one["focal_ratio"] * width} for one in history]

@@ -3,6 +3,7 @@
 from stc_lab.widgets.bench import bench_picture, perturbation_bench, sweep_rows
 from stc_lab.widgets.browser import browser_picture, scene_browser
 from stc_lab.widgets.curves import LiveCurves
+from stc_lab.widgets.depth import failure_gallery, failure_picture
 from stc_lab.widgets.depth_unit import UnitState, unit_bench, unit_picture
 from stc_lab.widgets.explorer import Explorer, Picture, Table
 from stc_lab.widgets.journey import JourneyState, journey_picture, pixel_journey
@@ -24,6 +25,8 @@ __all__ = [
     "WarpState",
     "bench_picture",
     "browser_picture",
+    "failure_gallery",
+    "failure_picture",
     "journey_picture",
     "live_lab",
     "perturbation_bench",
