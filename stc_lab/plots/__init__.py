@@ -2,10 +2,13 @@
 
 from stc_lab.plots.changes import change_map, change_panel
 from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
+from stc_lab.plots.context import context_means, context_panels, swapped_panels
+from stc_lab.plots.contrast import flip_curve, push_curves, sure_bars, threshold_curves
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
 from stc_lab.plots.depth_edges import edge_panel, pair_bars, weight_curves
 from stc_lab.plots.digest import describe
+from stc_lab.plots.embedding import embedding_scatter
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
 from stc_lab.plots.failures import failure_figure, failure_landscapes
 from stc_lab.plots.front import FrontPoint, front_figure, smoothing_points, training_points
@@ -55,6 +58,8 @@ __all__ = [
     "class_bars",
     "class_palette",
     "cloud_figure",
+    "context_means",
+    "context_panels",
     "coverage_curves",
     "curve_grid",
     "curve_row",
@@ -64,12 +69,14 @@ __all__ = [
     "describe",
     "disparity_panel",
     "edge_panel",
+    "embedding_scatter",
     "error_by_gap",
     "exporter_problem",
     "exporter_works",
     "exporting",
     "failure_figure",
     "failure_landscapes",
+    "flip_curve",
     "focal_over_training",
     "frame_panels",
     "front_figure",
@@ -91,6 +98,7 @@ __all__ = [
     "mean_series",
     "motion_row",
     "pair_bars",
+    "push_curves",
     "quality_series",
     "reason_panel",
     "ribbon_figure",
@@ -98,8 +106,11 @@ __all__ = [
     "save_figure",
     "slice_panel",
     "smoothing_points",
+    "sure_bars",
+    "swapped_panels",
     "tails_by_rank",
     "template",
+    "threshold_curves",
     "training_curves",
     "training_points",
     "value_panel",

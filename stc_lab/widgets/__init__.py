@@ -2,6 +2,7 @@
 
 from stc_lab.widgets.bench import bench_picture, perturbation_bench, sweep_rows
 from stc_lab.widgets.browser import browser_picture, scene_browser
+from stc_lab.widgets.contrast import anchor_explorer, anchor_picture, threshold_explorer, threshold_picture
 from stc_lab.widgets.curves import LiveCurves
 from stc_lab.widgets.depth import failure_gallery, failure_picture
 from stc_lab.widgets.depth_unit import UnitState, unit_bench, unit_picture
@@ -23,6 +24,8 @@ __all__ = [
     "UnitState",
     "WarpNumbers",
     "WarpState",
+    "anchor_explorer",
+    "anchor_picture",
     "bench_picture",
     "browser_picture",
     "failure_gallery",
@@ -41,6 +44,8 @@ __all__ = [
     "smoothing_explorer",
     "smoothing_picture",
     "sweep_rows",
+    "threshold_explorer",
+    "threshold_picture",
     "unit_bench",
     "unit_picture",
     "warp_explorer",
