@@ -19,6 +19,8 @@ from stc_lab.data.frames import Clip
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.geometry.checks import expect_labels, expect_map
+from stc_lab.models import Segmenter
+from stc_lab.training import predict
 
 IGNORE = 255
 THRESHOLD = 0.05  # of the nearer depth
@@ -118,17 +120,27 @@ def edge_kinds(
     return kinds
 
 
-def telling_frame(videos: Videos, *, step: int = 4) -> Clip:
-    """Of every `step`-th frame the one with most of both kinds of label edges: the rarer kind is largest there."""
+def telling_frame(videos: Videos, *, step: int = 4, model: Segmenter | None = None, right: float = 0.8) -> Clip:
+    """Of every `step`-th frame the one with most of both kinds of label edges: the rarer kind is largest there.
+
+    With a model, of those frames alone of which it labels at least the share `right` of the pixels right.
+    """
     best, found = -1, None
     for video in videos.names:
         clip = videos.clip(video, step=step)
         clip.require("label", "depth")
-        kinds = edge_kinds(clip.label, clip.depth).flatten(1)  # type: ignore[arg-type]  # required above
+        assert clip.label is not None and clip.depth is not None
+        kinds = edge_kinds(clip.label, clip.depth).flatten(1)
         rarer = torch.minimum((kinds == BOTH).sum(dim=1), (kinds == LABEL_ONLY).sum(dim=1))
+        if model is not None:
+            correct = (predict(model, clip.image) == clip.label).float().mean(dim=(1, 2))
+            rarer = torch.where(correct >= right, rarer, -1)
         if int(rarer.max()) > best:
             best, found = int(rarer.max()), clip[int(rarer.argmax())]
-    assert found is not None  # videos have frames
+    if found is None:
+        raise InputError(
+            f"the net labels none of these frames right at {right:.0%} of the pixels", hint="a lower share"
+        )
     return found
 
 

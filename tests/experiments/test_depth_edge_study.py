@@ -25,6 +25,8 @@ from stc_lab.experiments.depth_edge_study import (
     telling_frame,
 )
 from stc_lab.geometry import Camera
+from stc_lab.models import load_shipped
+from stc_lab.training import predict
 
 
 def plane(normal, distance, height=24, width=32, fov=60.0):
@@ -189,6 +191,22 @@ def test_the_telling_frame_has_most_of_the_rarer_kind():
             rarer[name, index] = min(int((kind == BOTH).sum()), int((kind == LABEL_ONLY).sum()))
     found = telling_frame(videos, step=2)
     assert rarer[found.video[0], int(found.index)] == max(rarer.values()) > 0
+
+
+def test_with_a_net_only_what_it_knows_is_picked():
+    videos = rooms_videos("test", replace(PRESETS["tiny"], test_scenes=2, frames=4))
+    model = load_shipped("rooms_fpn").model
+    right = {
+        (name, index): float((predict(model, clip.image) == clip.label).float().mean())
+        for name in videos.names
+        for index in range(4)
+        for clip in [videos.clip(name)[index]]
+    }
+    most = max(right.values())
+    found = telling_frame(videos, step=1, model=model, right=most - 1e-4)
+    assert right[found.video[0], int(found.index)] == pytest.approx(most, abs=2e-4)
+    with pytest.raises(InputError, match="the net labels none of these frames right at 100%"):
+        telling_frame(videos, model=model, right=1.0)
 
 
 @pytest.mark.bad_input
