@@ -111,6 +111,19 @@ PARTS = {
     "uniform": "uniform prior",
     "label_prior": "label prior",
     "pixel_prior": "pixel prior",
+    # the terms of an objective
+    "cross_entropy": "cross-entropy",
+    "logits_consistency": "consistency (Eq. 1)",
+    "weighted_consistency": "weighted consistency",
+    "pseudo_label_cross_entropy": "pseudo-label cross-entropy",
+    "teacher": "teacher's labels",
+    "contrastive": "contrast (STCL)",
+    "sampled_contrastive": "contrast (STCL, sampled)",
+    "edge_loss_p": "depth edges (L_p)",
+    "edge_loss_h": "depth edges (L_h)",
+    "semantic_smoothness": "semantic smoothness",
+    "pair_stability": "stability (E_pair)",
+    "transform_invariance": "transform invariance",
 }
 
 

@@ -5,13 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-SHOWN = ("loss", "ce", "uniform", "label_prior", "pixel_prior", "visible")
+from stc_lab.losses import TERMS
+
+SHOWN = ("loss", "ce", "uniform", "label_prior", "pixel_prior", *TERMS, "visible")
 
 
 def print_progress(
     every: int = 100, *, label: str = "", write: Callable[[str], None] = print
 ) -> Callable[[dict[str, Any]], None]:
-    """A `log` for `train` that writes the means over each `every` steps, and the time they took, as one line."""
+    """A `log` for a training that writes the means over each `every` steps, and the time they took, as one line."""
     sums: dict[str, float] = defaultdict(float)
     seen = 0
     began = time.perf_counter()

@@ -9,7 +9,16 @@ import torch
 from stc_lab.errors import InputError
 from stc_lab.losses import TERMS
 from stc_lab.models import FPNSegmenter, ProjectionHead
-from stc_lab.training import FrameMemory, ObjectiveRecipe, SegmentationRecipe, train, train_objective
+from stc_lab.plots import training_curves
+from stc_lab.plots.curves import PARTS
+from stc_lab.training import (
+    FrameMemory,
+    ObjectiveRecipe,
+    SegmentationRecipe,
+    print_progress,
+    train,
+    train_objective,
+)
 
 CE = ("cross_entropy", 1.0)
 SMALL = {
@@ -262,3 +271,17 @@ def test_what_does_not_fit_is_named(videos, started, make_videos):
         run(copy.deepcopy(started), videos, recipe_of(("pair_stability", 1.0), clip_length=9))
     with pytest.raises(InputError, match="count must lie between 1 and the 24"):
         run(copy.deepcopy(started), videos, recipe_of(CE, labelled=25))
+
+
+def test_its_log_prints_and_draws_its_terms(videos, started):
+    lines: list[str] = []
+    recipe = recipe_of(CE, ("edge_loss_h", 0.1), steps=2)
+    _, entries = run(copy.deepcopy(started), videos, recipe)
+    log = print_progress(2, write=lines.append)
+    for entry in entries:
+        log(entry)
+    mean = sum(entry["edge_loss_h"] for entry in entries) / 2
+    assert len(lines) == 1 and f"edge loss h {mean:.3f}" in lines[0] and "cross entropy" in lines[0]
+    names = {trace.name for trace in training_curves(entries).data}
+    assert names == {"total", "cross-entropy", "depth edges (L_h)"}
+    assert set(TERMS) <= set(PARTS)
