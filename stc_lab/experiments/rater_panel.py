@@ -18,15 +18,15 @@ from jaxtyping import Bool, Float64, Int64
 from stc_lab.errors import InputError
 from stc_lab.experiments.stability_lab import (
     EROSIONS,
+    ESTIMATED,
     JITTERS,
     KINDS,
     Corruption,
     MaskVideo,
+    both_flows,
     corrupted,
-    flow_measures,
     jitter_labels,
     nine_corruptions,
-    other_measures,
 )
 from stc_lab.metrics import RankCorrelation, spearman, spearman_p_value
 
@@ -35,7 +35,6 @@ VIDEOS = 96  # of the paper's study
 QUALIFICATION_CLIPS = 4  # each in nine corruptions
 LOW_AGREEMENT = 1.0  # a larger deviation of a video's ratings is low agreement
 KNOB = "what raters felt"  # a perfect measure: only the panel's own noise stands between
-ESTIMATED = ", DIS"
 _ACCURACY = ("J", "F", "pixel recall")
 
 
@@ -213,8 +212,7 @@ def corrupt_and_measure(videos: Sequence[MaskVideo], seed: int, *, count: int = 
         mask = jitter_labels(eroded, corruption.jitter, jumps)
         corruptions.append(corruption)
         flipped.append(float((mask != eroded).double().mean()))
-        estimated = {name + ESTIMATED: value for name, value in flow_measures(mask, video.estimated).items()}
-        found.append(other_measures(mask, video.mask) | flow_measures(mask, video.exact) | estimated)
+        found.append(both_flows(mask, video))
     return MeasuredVideos(
         names=tuple(video.name for video in chosen),
         corruptions=tuple(corruptions),

@@ -33,6 +33,7 @@ from stc_lab.metrics.stability import Normalisation, object_sizes
 REACH = 3  # K of E_cons: frames
 SIGMA = 1.5  # frames: 0.15 s at the rooms' 10 Hz
 WINDOW = 8  # frames: VC8
+ESTIMATED = ", DIS"  # ends the name of a measure with estimated flow
 EROSIONS, JITTERS = (0.0, 10.0, 20.0), (0.0, 4.0, 8.0)  # px of the paper's frames (section 4.1)
 _PAPER_ROWS = (
     256  # rows of a picture on which the paper's pixels would do to rooms what ours do: 64 rows take a quarter
@@ -185,23 +186,28 @@ def mask_videos(rooms: Sequence[int], config: RoomsConfig) -> list[MaskVideo]:
 
     An object is all pixels of a class but walls, floor, ceiling and background, or the thing that moves by itself. The
     flows of a clip are computed once and shared by its objects.
+    Raises InputError if there is none.
     """
-    found = []
-    for room in rooms:
-        clip = render_video(video_name("test", room), config)
-        assert clip.label is not None
-        mover = (mover_masks(clip.video[0], config) > 0).long()
-        masks = {CLASS_NAMES[c]: (clip.label == c).long() for c in clip.label.unique().tolist() if c not in _SURFACES}
-        masks = {name: mask for name, mask in masks.items() if not torch.equal(mask, mover)}
-        masks = {name: mask for name, mask in {"mover": mover, **masks}.items() if _in_view(mask)}
-        if masks:
-            pairs = all_pairs(len(clip), farthest=REACH)
-            truth = ExactRoomsFlow(scene_of(clip.video[0], config))
-            flows = pair_flows(clip, truth, pairs=pairs, check=None), pair_flows(clip, DisFlow(), pairs=pairs)
-            found += [MaskVideo(f"{name}, room {room}", clip, mask, truth, *flows) for name, mask in masks.items()]
+    found = [video for room in rooms for video in room_videos(room, config)]
     if not found:
         raise InputError(f"no object stays in view in rooms {list(rooms)}", hint="other rooms, or a slower camera")
     return found
+
+
+def room_videos(room: int, config: RoomsConfig) -> list[MaskVideo]:
+    """The objects of one room, as `mask_videos`; there may be none."""
+    clip = render_video(video_name("test", room), config)
+    assert clip.label is not None
+    mover = (mover_masks(clip.video[0], config) > 0).long()
+    masks = {CLASS_NAMES[c]: (clip.label == c).long() for c in clip.label.unique().tolist() if c not in _SURFACES}
+    masks = {name: mask for name, mask in masks.items() if not torch.equal(mask, mover)}
+    masks = {name: mask for name, mask in {"mover": mover, **masks}.items() if _in_view(mask)}
+    if not masks:
+        return []
+    pairs = all_pairs(len(clip), farthest=REACH)
+    truth = ExactRoomsFlow(scene_of(clip.video[0], config))
+    flows = pair_flows(clip, truth, pairs=pairs, check=None), pair_flows(clip, DisFlow(), pairs=pairs)
+    return [MaskVideo(f"{name}, room {room}", clip, mask, truth, *flows) for name, mask in masks.items()]
 
 
 def _in_view(mask: Tensor) -> bool:
@@ -264,6 +270,12 @@ def all_measures(labels: Int64[Tensor, "t h w"], truth: Int64[Tensor, "t h w"], 
     """Every measure of `KINDS` on the masks `labels`, in its order."""
     found = other_measures(labels, truth) | flow_measures(labels, flows)
     return {name: found[name] for name in KINDS}
+
+
+def both_flows(labels: Int64[Tensor, "t h w"], video: MaskVideo) -> dict[str, float]:
+    """Every measure by the exact flow, and by the estimated one, under a name with `ESTIMATED`, what uses a flow."""
+    estimated = {name + ESTIMATED: value for name, value in flow_measures(labels, video.estimated).items()}
+    return all_measures(labels, video.mask, video.exact) | estimated
 
 
 def written(measure: str, value: float) -> str:

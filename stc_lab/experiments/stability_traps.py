@@ -1,21 +1,25 @@
 """How measures of stability are fooled: masks made to please them, fast objects, large objects, slices through time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from stc_lab.errors import InputError
 from stc_lab.experiments.stability_lab import (
     MaskVideo,
     all_measures,
+    both_flows,
+    corrupted,
     erode_labels,
     flow_measures,
     jitter_labels,
     lab_config,
-    mask_videos,
+    nine_corruptions,
+    room_videos,
 )
 from stc_lab.geometry import warp_labels_by_flow
 from stc_lab.geometry.flow import warp_by_flow
@@ -24,6 +28,24 @@ from stc_lab.metrics import RankCorrelation, spearman
 TRUE_MASK = "the true mask"
 _BLINK = 4  # frames: one of so many is missed
 _CARRIED = "wrong, carried along the flow"
+
+
+def corruption_study(videos: Sequence[MaskVideo], seed: int = 0) -> dict[str, Float64[Tensor, "3 3"]]:
+    """Every measure over the nine corruptions (rows: erosion), with both flows: the median over the objects.
+
+    The nine masks of an object share the side of the erosion and the directions of the jumps.
+    """
+    nine = nine_corruptions(videos[0].mask.shape[1])
+    rows = [
+        [both_flows(corrupted(video.mask, one, torch.Generator().manual_seed(seed + i)), video) for one in nine]
+        for i, video in enumerate(videos)
+    ]
+    return {
+        name: torch.tensor([[one[name] for one in row] for row in rows], dtype=torch.float64)
+        .nanquantile(0.5, dim=0)
+        .reshape(3, 3)
+        for name in rows[0][0]
+    }
 
 
 def deceptions(video: MaskVideo, seed: int = 0) -> dict[str, Int64[Tensor, "t h w"]]:
@@ -64,6 +86,21 @@ def deception_scores(video: MaskVideo, seed: int = 0) -> dict[str, dict[str, flo
     return {name: all_measures(mask, video.mask, video.estimated) for name, mask in deceptions(video, seed).items()}
 
 
+def carried_wins(videos: Sequence[MaskVideo], measure: str = "E_cons / boundary") -> dict[str, tuple[int, int]]:
+    """How often a wrong mask that is carried along the estimated flow scores better than the true one, by each flow.
+
+    (Wins, objects), where the objects are those whose carried mask does not vanish.
+    """
+    wins: dict[str, list[bool]] = {"estimated": [], "exact": []}
+    for video in videos:
+        wrong = deceptions(video)[_CARRIED]
+        for flow, table in (("estimated", video.estimated), ("exact", video.exact)):
+            found, true = (flow_measures(mask, table)[measure] for mask in (wrong, video.mask))
+            if not math.isnan(found):
+                wins[flow].append(found < true)
+    return {flow: (sum(each), len(each)) for flow, each in wins.items()}
+
+
 @dataclass(frozen=True)
 class SpeedContrast:
     """One object, seen by a fast camera with its true masks, and by a slow one with jittered masks."""
@@ -89,7 +126,7 @@ def speed_contrasts(
     found, jumps = [], torch.Generator().manual_seed(seed)
     for room in rooms:
         fast, slowed = (
-            {v.name: v for v in mask_videos([room], lab_config(preset, motion="handheld", speed=speed))}
+            {v.name: v for v in room_videos(room, lab_config(preset, motion="handheld", speed=speed))}
             for speed in (1.0, slow)
         )
         for name in fast:
