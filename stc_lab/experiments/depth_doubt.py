@@ -15,7 +15,7 @@ from stc_lab.geometry.landing import landing_errors
 Place = tuple[float, float]
 TRUST = Trust(0.5 / FLOW_STRIDE, 0.5)  # of the grid of the flow: that of the first training steps
 _DEVIATIONS = 2.0  # how far the ellipse reaches
-_CORNERS = 40
+_CORNERS = 41  # the first once more at the end
 
 
 @dataclass(frozen=True)

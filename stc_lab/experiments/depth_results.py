@@ -73,13 +73,13 @@ def hopes(study: Study, split: str = "test") -> list[Hope]:
     closed = (best - agreement[CONSTANT]) / (agreement[TRUE_DEPTH] - agreement[CONSTANT])
     return [
         Hope("abs_rel of the net over that of the best constant", "at most 0.70", f"{share:.2f}", share <= 0.70),
-        Hope("focal length off by", "at most 5 %", f"{focal:+.1%}", abs(focal) <= 0.05),
+        Hope("focal length off by", "at most 5 %", f"{100 * focal:+.1f} %", abs(focal) <= 0.05),
         Hope("rotation error over the turn, turning clips, gap 2", "at most 0.35", f"{rotation:.2f}", rotation <= 0.35),
-        Hope("labels agree under the learned warp, gap 2", "at least 97.5 %", f"{best:.1%}", best >= 0.975),
+        Hope("labels agree under the learned warp, gap 2", "at least 97.5 %", f"{100 * best:.1f} %", best >= 0.975),
         Hope(
             "of the gap from constant to true depth (both: fitted motion), closed",
             "at least half",
-            f"{closed:.0%}",
+            f"{100 * closed:.0f} %",
             closed >= 0.5,
         ),
     ]
@@ -103,8 +103,8 @@ def closing_table(study: Study) -> str:
         "depth, abs_rel after median scaling": (f"{_spread(net)} (best constant {constant['mean']:.3f})", "no number"),
         "focal length, error": (_spread(judged["focal_error"], percent=True), "no number"),
         "labels that agree along the warp, gap 2": (
-            f"{_spread(agreement[CLIP], percent=True)} (no warp {agreement[IDENTITY]['mean']:.1%}, "
-            f"constant depth {agreement[CONSTANT]['mean']:.1%}, true depth {agreement[TRUE_DEPTH]['mean']:.1%})",
+            f"{_spread(agreement[CLIP], percent=True)} (no warp {_percent(agreement[IDENTITY])}, "
+            f"constant depth {_percent(agreement[CONSTANT])}, true depth {_percent(agreement[TRUE_DEPTH])})",
             "no number",
         ),
         "mIoU with consistency along learned geometry": (
@@ -120,5 +120,9 @@ def closing_table(study: Study) -> str:
 def _spread(leaf: Mapping[str, Any], *, percent: bool = False) -> str:
     mean, spread = leaf["mean"], leaf["spread"]
     if percent:
-        return f"{mean:.1%}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+        return f"{100 * mean:.1f} %" if spread is None else f"{100 * mean:.1f} ± {100 * spread:.1f} %"
     return f"{mean:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+
+
+def _percent(leaf: Mapping[str, Any]) -> str:
+    return f"{100 * leaf['mean']:.1f} %"

@@ -66,23 +66,16 @@ def mask_panels(masks: Masks, image: Float[Tensor, "3 h w"], *, of: str) -> list
     wins = [float((masks.winner[kept] == i).double().mean()) for i in range(2)]
     saved = f"mean error {masks.mean_average:.3f} → {masks.mean_least:.3f}"
     shares = {what: _percent(masks.far == what, masks.far != OUT) for what in (FOUND, WASTED, MISSED)}
+    words = f"before {100 * wins[0]:.0f} %, after {100 * wins[1]:.0f} %; {saved}"
+    better = verdict_panel(winner, _WINNERS, f"{of}: minimum over sources", words, over=image)
+    ordered = (
+        f"takes {shares[FOUND]} that are hidden and {shares[WASTED]} that are seen, leaves {shares[MISSED]} hidden"
+    )
     return [
-        replace(
-            verdict_panel(
-                winner, _WINNERS, f"{of}: minimum over sources", f"before {wins[0]:.0%}, after {wins[1]:.0%}; {saved}",
-                over=image,
-            ),
-            hidden=(~kept).numpy() if not bool(kept.all()) else None,
-        ),
+        replace(better, hidden=None if bool(kept.all()) else (~kept).cpu().numpy()),
         verdict_panel(moving, _MOVING, "Auto-mask", f"takes {_percent(moving == 1, kept)}", over=image),
-        verdict_panel(
-            masks.far - KEPT,
-            _FAR,
-            "Closer-mask, frame after",
-f"takes {shares[FOUND]} that are hidden and {shares[WASTED]} that are seen, leaves {shares[MISSED]} hidden",
-            over=image,
-        ),
-    ]  # fmt: skip
+        verdict_panel(masks.far - KEPT, _FAR, "Closer-mask, frame after", ordered, over=image),
+    ]
 
 
 def depth_valley_figure(valleys: DepthValleys, *, width: int = WIDTH, window: int = 15) -> go.Figure:

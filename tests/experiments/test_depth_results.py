@@ -1,0 +1,54 @@
+"""Tables of the depth study: numbers are found where they stand, and a hope is reached by its own rule."""
+
+import pytest
+from depth_clips import made_up_study
+
+from stc_lab.errors import InputError
+from stc_lab.experiments.depth_results import PAIR_TITLES, by_gap, closing_table, depth_seeds, hopes, hopes_table
+
+
+def test_rows_of_depth_have_their_seeds_and_references_one() -> None:
+    rows = depth_seeds(made_up_study())
+    assert list(rows) == ["net, one frame", "whole clip", "row mean", "best constant"]
+    assert [one["abs_rel"] for one in rows["net, one frame"]] == pytest.approx([0.19, 0.21])
+    assert len(rows["best constant"]) == len(rows["row mean"]) == 1
+
+
+def test_pairs_by_gap() -> None:
+    found = by_gap(made_up_study(), "agreement", ("exact", "identity"), times=100)
+    assert found["exact geometry"] == {1: [99.0, 99.0], 2: [99.0, 99.0], 4: [99.0, 99.0]}
+    assert found[PAIR_TITLES["identity"]][2] == [80.0, 80.0]
+    with pytest.raises(InputError, match="no rows"):
+        by_gap(made_up_study(), "agreement", ("sifted",))
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "reached"),
+    [
+        (0, {"net": 0.279}, True),
+        (0, {"net": 0.281}, False),
+        (1, {"focal": -0.049}, True),
+        (1, {"focal": -0.051}, False),
+        (2, {"rotation": 0.69}, True),
+        (2, {"rotation": 0.71}, False),
+        (3, {"whole": 0.976, "single": 0.9}, True),
+        (3, {"whole": 0.974, "single": 0.9}, False),
+        (3, {"whole": 0.9, "single": 0.976}, True),
+        (4, {"whole": 0.98, "fitted": 0.97, "true": 0.989}, True),
+        (4, {"whole": 0.979, "fitted": 0.97, "true": 0.989}, False),
+    ],
+)
+def test_a_hope_is_reached_by_its_rule(number: int, changes: dict[str, float], reached: bool) -> None:
+    study = made_up_study(**changes)
+    assert hopes(study)[number].reached == reached
+    line = hopes_table(study).splitlines()[2 + number]
+    assert line.endswith("| reached |" if reached else "| not reached |")
+
+
+def test_the_closing_table_has_both_columns() -> None:
+    table = closing_table(made_up_study())
+    lines = table.splitlines()
+    assert all(line.count("|") == 4 for line in lines)
+    assert "2 seeds" in lines[0] and "0.200 ± 0.014 (best constant 0.400)" in table
+    assert "2.0 ± 0.0 %" in table and "(no warp 80.0 %, " in table
+    assert "39.8 → 43.3" in table and "39.557 → 40.597" in table
