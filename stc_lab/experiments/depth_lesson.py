@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
-from stc_lab.data.load import load
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.experiments.depth_rooms import depth_rooms
+from stc_lab.experiments.depth_slices import open_slice
 from stc_lab.experiments.journey import OCCLUDED, VISIBLE, reason_map
 from stc_lab.geometry import Camera, DisFlow, Flow, correspond, gmflow_visible, inverse_warp_sources, sample
 from stc_lab.geometry.egomotion import Sight, Trust, fit_motion
@@ -23,7 +23,7 @@ from stc_lab.training.depth import predict_depth
 FLOW_STRIDE = 4  # px: motion is fitted on a grid this much coarser than the frames
 AT_ITS_WORD = Trust(0.5 / FLOW_STRIDE, 0.0)  # flow half a pixel of the frames off, depth not at all
 MOTION_TRUST = Trust(0.5 / FLOW_STRIDE, 0.25)  # as at the end of training: depth off by a quarter
-_REAL_SIZES = {"icl": (144, 192), "sevenscenes": (144, 192)}  # px: about that of the rooms
+SLICES_WITH_TRUTH = ("icl", "sevenscenes")  # real clips with depth and poses to compare with
 IDENTITY, CONSTANT, LEARNED, TRUE = "no warp", "constant depth", "learned depth", "true depth"
 
 
@@ -84,9 +84,9 @@ def lesson_videos(source: str, split: str, preset: str) -> Videos:
     """
     if source == "rooms":
         return depth_rooms(split, preset)
-    if source not in _REAL_SIZES:
-        raise InputError(f"source must be one of rooms, {', '.join(_REAL_SIZES)}, got {source!r}")
-    return load(source, size=_REAL_SIZES[source])
+    if source not in SLICES_WITH_TRUTH:
+        raise InputError(f"source must be one of rooms, {', '.join(SLICES_WITH_TRUTH)}, got {source!r}")
+    return open_slice(source)
 
 
 def lesson_clip(videos: Videos, gap: int) -> Clip:
