@@ -57,8 +57,8 @@ class Smoothing:
         if self.family == "none":
             return "one frame at a time"
         if self.family != "guided filter":
-            where = "along estimated flow" if self.estimated else self.family
-            return f"Gaussian {where}, sigma {self.sigma:g}"
+            where = "over time" if self.family == "labels over time" else "along the flow"
+            return f"Gaussian {'along estimated flow' if self.estimated else where}, sigma {self.sigma:g}"
         size = "2-D" if self.temporal_radius == 0 else f"3-D, {2 * self.temporal_radius + 1} frames"
         return f"{'weighted ' if self.weighted else ''}guided filter, {size}"
 
@@ -138,6 +138,19 @@ def front_videos(*, scenes: int = 4, motion: str = "tracking", speed: float = 1.
     """
     config = replace(PRESETS[preset], test_scenes=scenes, motion=motion, speed=speed)
     return rooms_videos("test", config)
+
+
+FRONT_ROOMS = {"tiny": 2, "quick": 4, "full": 12}
+
+
+def front_sets(preset: str = "quick") -> dict[str, Videos]:
+    """Test rooms filmed twice: by hand, at 4 px a frame, and on the dolly, at 19, too fast for any pixel to wait."""
+    if preset not in FRONT_ROOMS:
+        raise InputError(f"preset must be one of {', '.join(FRONT_ROOMS)}, got {preset!r}")
+    motions = {"hand-held": "handheld", "dolly": "dolly"}
+    return {
+        name: front_videos(scenes=FRONT_ROOMS[preset], motion=motion, preset=preset) for name, motion in motions.items()
+    }
 
 
 def smoothing_front(

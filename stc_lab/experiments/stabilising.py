@@ -86,8 +86,8 @@ PUBLISHED: Mapping[str, Change] = MappingProxyType(
 # The filters of the closing table, by the words that it has for them.
 FILTERS: Mapping[str, Smoothing] = MappingProxyType(
     {
-        "Gaussian, same pixel, sigma 1": Smoothing("labels over time", sigma=1.0),
-        "Gaussian, same pixel, sigma 3": Smoothing("labels over time", sigma=3.0),
+        "Gaussian over time, sigma 1": Smoothing("labels over time", sigma=1.0),
+        "Gaussian over time, sigma 3": Smoothing("labels over time", sigma=3.0),
         "Gaussian along estimated flow, sigma 2": Smoothing("along the flow", sigma=2.0, estimated=True),
         "2-D guided filter": Smoothing("guided filter"),
         "3-D guided filter": Smoothing("guided filter", temporal_radius=2),

@@ -1,12 +1,19 @@
 """Pure functions from tensors and results to plotly figures; `save_figure` is the one that writes to disk."""
 
-from stc_lab.plots.changes import change_map, change_panel
+from stc_lab.plots.changes import change_map, change_panel, run_figure
 from stc_lab.plots.class_frequency import coverage_curves, labelling_order, long_tail, tails_by_rank
 from stc_lab.plots.context import context_means, context_panels, swapped_panels
 from stc_lab.plots.contrast import flip_curve, push_curves, sure_bars, threshold_curves
 from stc_lab.plots.curves import Series, class_bars, curves, training_curves
 from stc_lab.plots.depth import depth_bars, disparity_panel, error_by_gap, focal_over_training
 from stc_lab.plots.depth_edges import edge_panel, pair_bars, weight_curves
+from stc_lab.plots.depth_lesson import (
+    claim_panels,
+    depth_valley_figure,
+    doubt_panels,
+    focal_valley_figure,
+    mask_panels,
+)
 from stc_lab.plots.digest import describe
 from stc_lab.plots.embedding import embedding_scatter
 from stc_lab.plots.export import exporter_problem, exporter_works, exporting, keep_browser
@@ -55,6 +62,7 @@ __all__ = [
     "camera_paths",
     "change_map",
     "change_panel",
+    "claim_panels",
     "class_bars",
     "class_palette",
     "cloud_figure",
@@ -66,8 +74,10 @@ __all__ = [
     "curves",
     "depth_bars",
     "depth_panel",
+    "depth_valley_figure",
     "describe",
     "disparity_panel",
+    "doubt_panels",
     "edge_panel",
     "embedding_scatter",
     "error_by_gap",
@@ -78,6 +88,7 @@ __all__ = [
     "failure_landscapes",
     "flip_curve",
     "focal_over_training",
+    "focal_valley_figure",
     "frame_panels",
     "front_figure",
     "grey_panel",
@@ -94,6 +105,7 @@ __all__ = [
     "landing_panel",
     "long_tail",
     "mask_panel",
+    "mask_panels",
     "mask_series",
     "mean_series",
     "motion_row",
@@ -103,6 +115,7 @@ __all__ = [
     "reason_panel",
     "ribbon_figure",
     "ribbon_panel",
+    "run_figure",
     "save_figure",
     "slice_panel",
     "smoothing_points",

@@ -157,7 +157,7 @@ def _family(own: Sequence[FrontPoint], family: str, look: int | None, best: Sequ
 _FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "none": "the net, one frame at a time",
-        "labels over time": "Gaussian over time, same pixel (sigma)",
+        "labels over time": "Gaussian over time (sigma)",
         "along the flow": "Gaussian along the exact flow (sigma)",
         "guided filter": "weighted guided filter (frames)",
     }

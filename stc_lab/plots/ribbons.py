@@ -37,7 +37,7 @@ def ribbon_figure(pixels: Mapping[str, Ribbons], palette: Palette, *, title: str
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"ribbons must be at least one, all of one length, got lengths {sorted(lengths)}")
     (frames,) = lengths
-    present = palette.present(torch.cat([ribbon for ribbons in pixels.values() for ribbon in ribbons.values()]))
+    present = palette.present(torch.stack([ribbon for ribbons in pixels.values() for ribbon in ribbons.values()]))
     per_row = max(1, (width - 24) // 130)
     legend = 10 + _LEGEND * math.ceil(len(present) / per_row)
     top = 44 if title else 8

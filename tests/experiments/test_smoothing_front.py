@@ -35,7 +35,7 @@ def test_every_smoothing_steadies_but_along_the_flow_it_is_the_scene_that_is_ste
     for name, row in scores.items():
         if name != "one frame at a time" and "2-D" not in name:
             assert row.e_cons < plain.e_cons and row.agreement > plain.agreement
-    along, pixelwise = scores["Gaussian along the flow, sigma 2"], scores["Gaussian labels over time, sigma 2"]
+    along, pixelwise = scores["Gaussian along the flow, sigma 2"], scores["Gaussian over time, sigma 2"]
     assert along.agreement > pixelwise.agreement + 0.1  # a dolly moves many pixels a frame
     assert along.e_cons < pixelwise.e_cons < plain.e_cons
     assert along.accuracy > plain.accuracy
