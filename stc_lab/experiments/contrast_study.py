@@ -22,11 +22,11 @@ WEIGHT = 1.0  # lambda 2
 PIXELS = 512  # contrasted per pair
 BASE = "no extra loss"
 MEASURES = ("mIoU", "official VC8", "official VC16")
-# He et al. 2021, Tables 3 and 4: Swin-L on the validation set of VSPW, one run each; its gains in points.
+# He et al. 2021, Tables 3 and 4: Swin-L on the validation set of VSPW, one run each, in points.
 PUBLISHED = {
-    BASE: "58.0, 89.2, 86.1",
-    "STCL": "+1.3, +0.9, +0.8",
-    "STCL + pseudo-labels": "+2.0, not given, not given",
+    BASE: ("58.0", "89.2", "86.1"),
+    "STCL": ("+1.3", "+0.9", "+0.8"),
+    "STCL + pseudo-labels": ("+2.0", "not given", "not given"),
 }
 SURROUNDINGS = (0.0, 0.02, 0.2, 1.0)  # of the flip rates: next to no change, some, much
 
@@ -106,25 +106,29 @@ def context_measures(model: FPNSegmenter, videos: Videos) -> dict[str, float]:
     }
 
 
-def closing_lines(table: Sequence[Mapping[str, float | str]]) -> list[str]:
-    """The paper's effect here beside the published one, from `method_table`: a head, and a line for each row.
+def closing_table(table: Sequence[Mapping[str, float | str]]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The paper's effect here beside the published one, from `method_table`: columns, and cells by row.
 
-    In points of mIoU and of VC8 and VC16 in their published form: the base row as it is, the others as gains over it of
-    the same seeds, with the standard deviation between seeds.
+    In points of mIoU and of VC8 and VC16 in their published form: the base row as it is, the others as gains over it
+    with the same seeds, and the standard deviation between seeds.
     """
     trained = [entry for entry in table if f"{MEASURES[0]} gain" in entry]
-    seeds = max((int(entry["seeds"]) for entry in trained), default=0)
-    lines = [f"{'':22s}{'here, ' + ', '.join(MEASURES):52s}published     ({seeds} seed{'s' * (seeds != 1)})"]
+    rows = {}
     for entry in trained:
-        base = entry["method"] == BASE
-        cells = []
-        for measure in MEASURES:
-            key = measure if base else f"{measure} gain"
-            value, spread = 100 * float(entry[key]), 100 * float(entry[f"{key} spread"])
-            cells.append(f"{value:.1f}" if base else f"{value:+.1f}")
-            cells[-1] += "" if math.isnan(spread) else f" ± {spread:.1f}"
-        lines.append(f"{entry['method']:22s}{', '.join(cells):52s}{PUBLISHED.get(str(entry['method']), 'not tried')}")
-    return lines
+        name, base = str(entry["method"]), entry["method"] == BASE
+        keys = MEASURES if base else [f"{measure} gain" for measure in MEASURES]
+        here = [_points(float(entry[key]), float(entry[f"{key} spread"]), signed=not base) for key in keys]
+        rows[name] = (*here, *PUBLISHED.get(name, ("not tried",) * len(MEASURES)))
+    seeds = max((int(entry["seeds"]) for entry in trained), default=0)
+    columns = [f"{measure} here, {seeds} seed{'s' * (seeds != 1)}" for measure in MEASURES]
+    return (*columns, *(f"{measure} published" for measure in MEASURES)), rows
+
+
+def _points(value: float, spread: float, *, signed: bool) -> str:
+    if math.isnan(value):
+        return "unknown"
+    written = f"{100 * value:{'+' if signed else ''}.1f}"
+    return written if math.isnan(spread) else f"{written} ± {100 * spread:.1f}"
 
 
 def _frame_pairs(videos: Videos) -> list[Clip]:

@@ -172,6 +172,19 @@ class SwappedSurroundings:
         assert self.frames.label is not None
         return torch.where(self.frames.label[frame] == class_id, self.frames.image[frame], self.filler[frame])
 
+    def ordinary(self, pixels: int = 200) -> tuple[int, int]:
+        """Frame and class of at least so many pixels whose prediction stays at nearest to the share of all."""
+        assert self.frames.label is not None
+        found = []
+        for frame, label in enumerate(self.frames.label):
+            for class_id in label[label != _IGNORE].unique().tolist():
+                stays = self.reliance.map[frame][label == class_id]
+                if len(stays) >= pixels:
+                    found.append((abs(float(stays.mean()) - self.reliance.value), frame, class_id))
+        if not found:
+            raise InputError(f"no class takes {pixels} pixels of a frame", hint="small frames: ask for fewer")
+        return min(found)[1:]
+
 
 def swapped_surroundings(model: Segmenter, videos: Videos, *, frames: int = 2) -> SwappedSurroundings:
     """Put each class of some frames of every video into the next video's room, and see where the prediction stays.

@@ -11,7 +11,7 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.contrast_study import (
     BASE,
     MEASURES,
-    closing_lines,
+    closing_table,
     contrast_rows,
     contrast_study,
 )
@@ -130,7 +130,9 @@ def test_the_rows_differ_in_the_terms_alone(videos: Videos) -> None:
     table = method_table(rows)
     assert [entry["method"] for entry in table] == ["the net as it was", *recipes]
     assert all(-1 <= float(entry["silhouette"]) <= 1 for entry in table)
-    assert len(closing_lines(table)) == 1 + len(recipes)
+    columns, cells = closing_table(table)
+    assert list(cells) == list(recipes) and all(len(row) == len(columns) == 6 for row in cells.values())
+    assert cells["pseudo-labels"][2:] == ("unknown", "not tried", "not tried", "not tried")  # too short for VC16
 
 
 def test_the_closing_table_sets_gains_of_the_same_seeds_beside_the_papers() -> None:
@@ -140,10 +142,10 @@ def test_the_closing_table_sets_gains_of_the_same_seeds_beside_the_papers() -> N
     for i, name in enumerate(MEASURES):
         base |= {name: 0.2 + i / 10, f"{name} spread": 0.01}
         stcl |= {f"{name} gain": 0.005 * i - 0.002, f"{name} gain spread": 0.003}
-    head, first, second = closing_lines([{"method": "the net as it was", "seeds": 1, "mIoU": 0.2}, base, stcl])
-    assert "2 seeds" in head
-    assert "20.0 ± 1.0, 30.0 ± 1.0, 40.0 ± 1.0" in first and "58.0, 89.2, 86.1" in first
-    assert "-0.2 ± 0.3, +0.3 ± 0.3, +0.8 ± 0.3" in second and second.endswith("+1.3, +0.9, +0.8")
+    columns, cells = closing_table([{"method": "the net as it was", "seeds": 1, "mIoU": 0.2}, base, stcl])
+    assert columns[0] == "mIoU here, 2 seeds" and columns[4] == "official VC8 published"
+    assert cells[BASE] == ("20.0 ± 1.0", "30.0 ± 1.0", "40.0 ± 1.0", "58.0", "89.2", "86.1")
+    assert cells["STCL"] == ("-0.2 ± 0.3", "+0.3 ± 0.3", "+0.8 ± 0.3", "+1.3", "+0.9", "+0.8")
 
 
 @pytest.mark.bad_input

@@ -130,6 +130,20 @@ def test_a_net_of_single_pixels_keeps_everything_in_another_room(videos: Videos)
     )
 
 
+def test_the_ordinary_swap_stays_about_as_often_as_all() -> None:
+    videos = load("rooms", split="test", preset="tiny", motion="handheld")
+    found = swapped_surroundings(Rule(lambda images: by_colour(images.mean(dim=(2, 3), keepdim=True) + images)), videos)
+    frame, class_id = found.ordinary(100)
+    off = {}
+    for i, label in enumerate(found.frames.label):
+        for k in label.unique().tolist():
+            if k != 255 and int((label == k).sum()) >= 100:
+                off[i, k] = abs(float(found.reliance.map[i][label == k].mean()) - found.reliance.value)
+    assert off[frame, class_id] == min(off.values())
+    with pytest.raises(InputError, match="no class takes 5000 pixels"):
+        found.ordinary(5000)
+
+
 def test_a_net_of_whole_frames_keeps_next_to_nothing_there(videos: Videos) -> None:
     assert swapped_surroundings(Rule(by_brightness), videos, frames=2).reliance.value < 0.3
 
