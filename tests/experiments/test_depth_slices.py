@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from stc_lab.errors import InputError
 from stc_lab.experiments.depth_slices import RECIPE, SLICE_SIZES, learn_slice, open_slice
 
