@@ -11,6 +11,7 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.contrast_study import (
     BASE,
     MEASURES,
+    START,
     closing_table,
     contrast_rows,
     contrast_study,
@@ -125,10 +126,10 @@ def test_the_rows_differ_in_the_terms_alone(videos: Videos) -> None:
     )
     assert terms["pseudo-labels"] - terms[BASE] == {"teacher"}
     assert len({(recipe.labelled, recipe.batch, recipe.learning_rate) for recipe in recipes.values()}) == 1
-    rows = contrast_study(train, videos, steps=2, seeds=(3,))
-    assert [(row.name, row.seed) for row in rows] == [("the net as it was", 0), *((name, 3) for name in recipes)]
+    rows = contrast_study(train, videos, steps=2, seeds=(0,))
+    assert [(row.name, row.seed) for row in rows] == [(START, 0), *((name, 0) for name in recipes)]
     table = method_table(rows)
-    assert [entry["method"] for entry in table] == ["the net as it was", *recipes]
+    assert [entry["method"] for entry in table] == [START, *recipes]
     assert all(-1 <= float(entry["silhouette"]) <= 1 for entry in table)
     columns, cells = closing_table(table)
     assert list(cells) == list(recipes) and all(len(row) == len(columns) == 6 for row in cells.values())
@@ -142,7 +143,7 @@ def test_the_closing_table_sets_gains_of_the_same_seeds_beside_the_papers() -> N
     for i, name in enumerate(MEASURES):
         base |= {name: 0.2 + i / 10, f"{name} spread": 0.01}
         stcl |= {f"{name} gain": 0.005 * i - 0.002, f"{name} gain spread": 0.003}
-    columns, cells = closing_table([{"method": "the net as it was", "seeds": 1, "mIoU": 0.2}, base, stcl])
+    columns, cells = closing_table([{"method": START, "seeds": 1, "mIoU": 0.2, "mIoU gain": -0.1}, base, stcl])
     assert columns[0] == "mIoU here, 2 seeds" and columns[4] == "official VC8 published"
     assert cells[BASE] == ("20.0 ± 1.0", "30.0 ± 1.0", "40.0 ± 1.0", "58.0", "89.2", "86.1")
     assert cells["STCL"] == ("-0.2 ± 0.3", "+0.3 ± 0.3", "+0.8 ± 0.3", "+1.3", "+0.9", "+0.8")
