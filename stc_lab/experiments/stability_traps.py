@@ -51,18 +51,19 @@ def corruption_study(videos: Sequence[MaskVideo], seed: int = 0) -> dict[str, Fl
 def deceptions(video: MaskVideo, seed: int = 0) -> dict[str, Int64[Tensor, "t h w"]]:
     """Masks of one object that each please some measure, by what was done; first the true one.
 
-    Px are those of 64 rows, scaled. The carried mask starts as the first frame's, pushed aside by two fifths of the
+    The carried mask starts as the first frame's, pushed aside by two fifths of the
     picture, and is then warped from frame to frame by the estimated flow that judges it.
     """
     true = video.mask
     t, height, width = true.shape
     pixel = height / 64
+    jump = max(1.0, pixel)  # half a pixel is lost in the nearest one
     blinking = true.clone()
     blinking[_BLINK - 1 :: _BLINK] = 0
     return {
         TRUE_MASK: true,
-        "2.5 px eroded all around": erode_labels(true, 2.5 * pixel),
-        "jittered by 1 px": jitter_labels(true, pixel, torch.Generator().manual_seed(seed)),
+        f"{2.5 * pixel:g} px eroded all around": erode_labels(true, 2.5 * pixel),
+        f"jittered by {jump:g} px": jitter_labels(true, jump, torch.Generator().manual_seed(seed)),
         f"missed in every {_BLINK}th frame": blinking,
         "first mask, frozen": true[:1].expand(t, -1, -1).contiguous(),
         "nothing at all": torch.zeros_like(true),

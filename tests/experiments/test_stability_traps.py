@@ -27,11 +27,12 @@ def videos() -> list[MaskVideo]:
 
 
 def test_each_measure_likes_what_was_made_for_it(videos: list[MaskVideo]) -> None:
-    scores = deception_scores(videos[0])
-    assert list(scores) == list(deceptions(videos[0])) and next(iter(scores)) == TRUE_MASK
+    video = max(videos, key=lambda video: video.size)
+    scores = deception_scores(video)
+    assert list(scores) == list(deceptions(video)) and next(iter(scores)) == TRUE_MASK
     assert all(set(row) == set(KINDS) for row in scores.values())
     assert scores["nothing at all"]["E_cons"] == scores["all of the picture"]["E_cons"] == 0
-    assert scores["all of the picture"]["pixel recall"] == 1 and scores["all of the picture"]["VC8"] < 0.4
+    assert scores["all of the picture"]["pixel recall"] == 1 and scores["all of the picture"]["VC8"] < 0.5
     assert scores["all of the picture"]["VC8, as published"] == 1
     assert scores["first mask, frozen"]["E_smooth"] == scores["first mask, frozen"]["E_smooth, shares"] == 0
     blink = next(name for name in scores if name.startswith("missed"))

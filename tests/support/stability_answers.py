@@ -88,7 +88,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("pair_energy", over_all_pixels, "some pixels are hidden"),
     ("pair_energy", masks_exchanged, "some pixels are hidden"),
     ("smooth_energy", without_root, "two pixels blink"),
-    ("smooth_energy", root_of_the_whole_clip, "two pixels blink"),
+    ("smooth_energy", root_of_the_whole_clip, "a whole clip"),
     ("smooth_energy", summed_over_frames, "two pixels blink"),
     ("smooth_energy", not_normalised, "by the boundary"),
     ("rank_correlation", pearson, "in the same order"),
