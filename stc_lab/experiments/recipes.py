@@ -100,6 +100,15 @@ class LogitsConsistency(Recipe):
 
 
 @dataclass(frozen=True)
+class MeasuringStability(Recipe):
+    notebook: ClassVar[str] = "09_measuring_stability"
+    title: ClassVar[str] = "measuring stability"
+
+    preset: Preset = "quick"
+    seed: Seed = 0  # of jumps, erosions and simulated raters
+
+
+@dataclass(frozen=True)
 class RealVideo(Recipe):
     notebook: ClassVar[str] = "12_real_video"
     title: ClassVar[str] = "real video"
@@ -113,7 +122,8 @@ class RealVideo(Recipe):
 
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.notebook: recipe for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, RealVideo)
+    recipe.notebook: recipe
+    for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, MeasuringStability, RealVideo)
 }
 
 

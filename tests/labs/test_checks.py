@@ -6,6 +6,7 @@ from typing import Any
 import depth_answers
 import depth_edge_answers
 import pytest
+import stability_answers
 import torch
 from torch import Tensor
 
@@ -83,6 +84,7 @@ RIGHT = [
     label_prior,
     *depth_answers.RIGHT,
     *depth_edge_answers.RIGHT,
+    *stability_answers.RIGHT,
 ]
 
 
@@ -212,6 +214,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("label_prior", believed_by_the_neighbour, "two classes"),
     *depth_answers.WRONG,
     *depth_edge_answers.WRONG,
+    *stability_answers.WRONG,
 ]
 
 
