@@ -43,10 +43,16 @@ from stc_lab.plots.point_cloud import cloud_figure
 from stc_lab.plots.quality import AGREEMENT, PHOTOMETRIC, mask_series, quality_series
 from stc_lab.plots.ribbons import ribbon_figure, ribbon_panel
 from stc_lab.plots.save import SavedFigure, save_figure
+from stc_lab.plots.stability import correlation_dots, corruption_grid, measure_table, rank_scatter, time_slice_panel
 from stc_lab.plots.template import TEMPLATE_NAME, template
 from stc_lab.plots.verdicts import judged_panels, landing_panel, reason_panel
 
 __all__ = [
+    "corruption_grid",
+    "correlation_dots",
+    "measure_table",
+    "rank_scatter",
+    "time_slice_panel",
     "AGREEMENT",
     "PHOTOMETRIC",
     "SERIES_COLOURS",

@@ -12,10 +12,13 @@ from stc_lab.widgets.live import live_lab
 from stc_lab.widgets.prediction import prediction_explorer, prediction_picture
 from stc_lab.widgets.sensor import sensor_bench, sensor_picture
 from stc_lab.widgets.smoothing import refinement_explorer, refinement_picture, smoothing_explorer, smoothing_picture
+from stc_lab.widgets.stability import stability_bench, stability_picture
 from stc_lab.widgets.warp import WarpNumbers, WarpState, warp_explorer, warp_numbers_and_image, warp_picture
 from stc_lab.widgets.world import world_bench, world_picture
 
 __all__ = [
+    "stability_bench",
+    "stability_picture",
     "Explorer",
     "JourneyState",
     "LiveCurves",
