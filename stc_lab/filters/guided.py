@@ -74,7 +74,7 @@ def guided_filter_3d(
 def _filter(guide: Tensor, signal: Tensor, weights: Tensor | None, radii: Radii, eps: float, border: Border) -> Tensor:
     _check(guide, signal, weights, radii, eps, border)
     dtype = working_dtype(signal)
-    lifted = guide.to(dtype), signal.to(dtype), _fit(weights, signal).to(dtype)
+    lifted = guide.to(dtype), signal.to(dtype), usable_weights(weights, signal).to(dtype)
     reach = 2 * radii[1] if border == "reflect" else 0  # a window within reach of a pixel reaches as far again
     if reach:
         rows, columns = (_mirrored(n, reach, signal.device) for n in signal.shape[-2:])
@@ -121,7 +121,7 @@ def _jobs(signal: Tensor, radius: int, threads: int) -> np.ndarray:
     )
 
 
-def _fit(weights: Tensor | None, signal: Tensor) -> Tensor:
+def usable_weights(weights: Tensor | None, signal: Tensor) -> Tensor:
     """Weights as numbers, 0 where they are too small beside the largest to be told from rounding."""
     if weights is None:
         return torch.ones_like(signal[:, :1])
@@ -136,18 +136,9 @@ def _mirrored(n: int, reach: int, device: torch.device) -> Tensor:
 
 
 def _check(guide: Tensor, signal: Tensor, weights: Tensor | None, radii: Radii, eps: float, border: Border) -> None:
-    expect_map("guide", guide)
-    expect_map("signal", signal)
-    expect_alike("signal", signal, "guide", guide)
-    if guide.shape[-2:] != signal.shape[-2:]:
-        raise InputError(
-            f"guide and signal must have one size, got {list(guide.shape[-2:])} and {list(signal.shape[-2:])} px",
-            hint="logits of a coarse grid: upsample them to the image's size first",
-        )
+    check_filter_inputs(guide, signal, weights, eps)
     if border not in get_args(Border):
         raise InputError(f"border must be one of {', '.join(get_args(Border))}, got {border!r}")
-    if not 0 < eps < float("inf"):
-        raise InputError(f"eps must be larger than 0, got {eps}", hint="without it, flat windows have no solution")
     for name, radius in zip(("temporal_radius", "radius"), radii, strict=True):
         if radius != int(radius) or radius < 0:
             raise InputError(f"{name} must be a whole number from 0, got {radius}")
@@ -157,6 +148,20 @@ def _check(guide: Tensor, signal: Tensor, weights: Tensor | None, radii: Radii, 
             "every window would be the whole image",
             hint="it is half of the window's side, in px of this image",
         )
+
+
+def check_filter_inputs(guide: Tensor, signal: Tensor, weights: Tensor | None, eps: float) -> None:
+    """Raise unless guide, signal and weights fit together, are numbers where they count, and eps is a ridge."""
+    expect_map("guide", guide)
+    expect_map("signal", signal)
+    expect_alike("signal", signal, "guide", guide)
+    if guide.shape[-2:] != signal.shape[-2:]:
+        raise InputError(
+            f"guide and signal must have one size, got {list(guide.shape[-2:])} and {list(signal.shape[-2:])} px",
+            hint="logits of a coarse grid: upsample them to the image's size first",
+        )
+    if not 0 < eps < float("inf"):
+        raise InputError(f"eps must be larger than 0, got {eps}", hint="without it, flat windows have no solution")
     if not bool(guide.isfinite().all()):
         raise InputError("guide must be finite everywhere", hint="a depth map as guide: fill its unknown pixels first")
     if weights is not None:
