@@ -167,10 +167,11 @@ def smoothed_truth(videos: Videos, sigmas: Sequence[float]) -> dict[str, list[fl
         clip = videos.clip(name)
         clip.require("label")
         assert clip.label is not None
-        certain = torch.nn.functional.one_hot(clip.label.clamp(max=classes - 1), classes).permute(0, 3, 1, 2).float()
+        ids, place = clip.label.unique(return_inverse=True)  # those of the clip are few, and maps of others stay empty
+        certain = torch.nn.functional.one_hot(place).permute(0, 3, 1, 2).float()
         flows = pair_flows(clip, RigidFlow(), pairs=all_pairs(len(clip), farthest=1), check=None)
         for family, words in PERFECT.items():
             for sigma, matrix in zip(sigmas, matrices[words], strict=True):
                 smoothing = Smoothing(family, sigma=sigma)  # type: ignore[arg-type]  # a key of PERFECT is a family
-                matrix.add(smoothed_labels(certain, clip.image, flows, smoothing), clip.label)
+                matrix.add(ids[smoothed_labels(certain, clip.image, flows, smoothing)], clip.label)
     return {words: [matrix.value for matrix in row] for words, row in matrices.items()}

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from stc_lab.errors import InputError
 from stc_lab.experiments.smoothing_front import FrontRow, effect_of
 from stc_lab.experiments.stabilising import TrainedRow
+from stc_lab.plots.colours import rgb_of_hex
 from stc_lab.plots.curves import DASHES, MARKERS
 from stc_lab.plots.palette import SERIES_COLOURS
 from stc_lab.plots.template import INK, QUIET_INK, SMALL_SIZE, WIDTH, template
@@ -46,7 +47,7 @@ def front_figure(
     width: int = WIDTH,
     height: int = 520,
 ) -> go.Figure:
-    """A panel of points for each title, best at the upper left; a dotted staircase bounds what no other point beats."""
+    """A panel of points for each title, best at the upper left; a dotted staircase joins what no other point beats."""
     if not panels or not all(panels.values()):
         raise InputError("a front needs at least one panel with at least one point")
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.09)
@@ -54,12 +55,11 @@ def front_figure(
     looks = {name: number for number, name in enumerate(f for f in families if not _is_control(panels, f))}
     listed: set[str] = set()
     for column, points in enumerate(panels.values(), start=1):
-        best = best_points(points)
-        figure.add_trace(_staircase(points, best, column == 1), row=1, col=column)
+        figure.add_trace(_staircase(points, column == 1), row=1, col=column)
         for family in families:
             own = [point for point in points if point.family == family]
             if own:
-                trace = _family(own, family, looks.get(family), best)
+                trace = _family(own, family, looks.get(family))
                 trace.showlegend = family not in listed
                 listed.add(family)
                 figure.add_trace(trace, row=1, col=column)
@@ -79,8 +79,8 @@ def front_figure(
             font={"size": SMALL_SIZE, "color": QUIET_INK},
         )
     figure.update_yaxes(title_text=y_title, row=1, col=1)
-    rows = -(-(len(families) + 1) // 3)
-    top = (78 if title else 44) + 22 * rows
+    rows = -(-(len(families) + 1) // 2)
+    top = (78 if title else 44) + 21 * rows
     figure.update_layout(
         template=template(),
         width=width,
@@ -89,7 +89,7 @@ def front_figure(
         margin={"t": top},
         legend={
             "orientation": "h",
-            "entrywidth": (width - 200) // 3,
+            "entrywidth": (width - 200) // 2,
             "entrywidthmode": "pixels",
             "x": 0,
             "xanchor": "left",
@@ -105,11 +105,12 @@ def _is_control(panels: Mapping[str, Sequence[FrontPoint]], family: str) -> bool
     return any(p.control for points in panels.values() for p in points if p.family == family)
 
 
-def _staircase(points: Sequence[FrontPoint], best: Sequence[FrontPoint], first: bool) -> go.Scatter:
-    """From the best point of the lowest cost upwards; a step goes right before it goes up."""
+def _staircase(points: Sequence[FrontPoint], first: bool) -> go.Scatter:
+    """From the best point of the lowest cost to the right; a step goes right before it goes up."""
+    best = best_points(points)
     right = max(point.cost for point in points)
-    x, y = [best[0].cost], [min(point.gain for point in points)]
-    for point in best:
+    x, y = [best[0].cost], [best[0].gain]
+    for point in best[1:]:
         x += [point.cost, point.cost]
         y += [y[-1], point.gain]
     return go.Scatter(
@@ -123,7 +124,7 @@ def _staircase(points: Sequence[FrontPoint], best: Sequence[FrontPoint], first: 
     )
 
 
-def _family(own: Sequence[FrontPoint], family: str, look: int | None, best: Sequence[FrontPoint]) -> go.Scatter:
+def _family(own: Sequence[FrontPoint], family: str, look: int | None) -> go.Scatter:
     colour = _CONTROL if look is None else SERIES_COLOURS[look % len(SERIES_COLOURS)]
     symbol = "star" if look is None else [m for m in MARKERS if m != "star"][look % (len(MARKERS) - 1)]
     shown: dict[str, dict[str, object]] = {}
@@ -132,14 +133,18 @@ def _family(own: Sequence[FrontPoint], family: str, look: int | None, best: Sequ
         ("error_y", [point.gain_error for point in own]),
     ):
         if any(error is not None for error in errors):
-            shown[axis] = {"array": [error or 0.0 for error in errors], "thickness": 1.2, "width": 3}
+            faint = "rgba({},{},{},0.4)".format(*rgb_of_hex((colour,))[0])
+            bars = {"array": [error or 0.0 for error in errors], "color": faint}
+            shown[axis] = {**bars, "thickness": 1.2, "width": 3}
     return go.Scatter(
         x=[point.cost for point in own],
         y=[point.gain for point in own],
         mode="lines+markers+text" if look is not None and len(own) > 1 else "markers+text",
         name=family,
-        text=[f"<b>{point.name}</b>" if point in best else point.name for point in own],
-        textposition=["top right", "bottom right", "top left", "bottom left"][0 if look is None else look % 4],
+        # The ends of a line say where it leads; names in between would lie upon each other.
+        text=[point.name if point in (own[0], own[-1]) else "" for point in own],
+        customdata=[point.name for point in own],
+        textposition=["middle right", "bottom center", "middle left", "top center"][0 if look is None else look % 4],
         textfont={"size": SMALL_SIZE - 1, "color": QUIET_INK},
         line={"color": colour, "width": 2, "dash": DASHES[(look or 0) % len(DASHES)]},
         marker={
@@ -148,7 +153,7 @@ def _family(own: Sequence[FrontPoint], family: str, look: int | None, best: Sequ
             "color": colour,
             "line": {"width": 1, "color": "white"},
         },
-        hovertemplate=f"{family}, %{{text}}<br>%{{x:.3f}}, %{{y:.3f}}<extra></extra>",
+        hovertemplate=f"{family}, %{{customdata}}<br>%{{x:.3f}}, %{{y:.3f}}<extra></extra>",
         cliponaxis=False,
         **shown,
     )

@@ -46,6 +46,8 @@ def test_the_staircase_bounds_the_front() -> None:
     for point in POINTS:
         steps = [height for place, height in zip(x, y, strict=True) if place <= point.cost]
         assert point.gain <= max(steps)
+    named = next(trace for trace in front_figure({"all": POINTS}, x_title="", y_title="").data if trace.name == "a")
+    assert list(named.text) == ["1", "2"] and list(named.customdata) == ["1", "2"]
 
 
 def test_ribbons_show_every_frame() -> None:
