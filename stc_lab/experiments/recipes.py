@@ -109,6 +109,18 @@ class MeasuringStability(Recipe):
 
 
 @dataclass(frozen=True)
+class Stabilising(Recipe):
+    notebook: ClassVar[str] = "10_stabilising"
+    title: ClassVar[str] = "stabilising"
+
+    preset: Preset = "quick"
+    sigma: Annotated[float, Range(0.5, 10)] = 2.0  # frames
+    steps: Steps = 40
+    seeds: Annotated[int, Range(1, 20)] = 2  # how often each row is trained
+    seed: Seed = 3  # the room that is looked at closely
+
+
+@dataclass(frozen=True)
 class RealVideo(Recipe):
     notebook: ClassVar[str] = "12_real_video"
     title: ClassVar[str] = "real video"
@@ -123,7 +135,7 @@ class RealVideo(Recipe):
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.notebook: recipe
-    for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, MeasuringStability, RealVideo)
+    for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, MeasuringStability, Stabilising, RealVideo)
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import depth_answers
 import depth_edge_answers
 import pytest
+import smoothing_answers
 import stability_answers
 import torch
 from torch import Tensor
@@ -85,6 +86,7 @@ RIGHT = [
     *depth_answers.RIGHT,
     *depth_edge_answers.RIGHT,
     *stability_answers.RIGHT,
+    *smoothing_answers.RIGHT,
 ]
 
 
@@ -215,6 +217,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     *depth_answers.WRONG,
     *depth_edge_answers.WRONG,
     *stability_answers.WRONG,
+    *smoothing_answers.WRONG,
 ]
 
 
