@@ -43,7 +43,7 @@ def embedding_scatter(
         width=WIDTH,
         height=height,
         title={"text": title, "y": 0.97, "yanchor": "top"} if title else None,
-        margin={"t": 110 if title else 70, "b": 110, "l": 40, "r": 16},
+        margin={"t": 110 if title else 70, "b": 86, "l": 40, "r": 16},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.1, "yanchor": "top", "itemsizing": "constant"},
     )
     return figure
