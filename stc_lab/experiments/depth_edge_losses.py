@@ -11,7 +11,7 @@ from stc_lab.data.frames import Clip
 from stc_lab.errors import InputError
 from stc_lab.experiments.depth_edge_study import RADIUS, THRESHOLD, depth_edges, label_edges, widened
 from stc_lab.losses import edge_loss_h, edge_loss_p
-from stc_lab.models import DepthFPN
+from stc_lab.models import DepthNet
 
 NOISE = 0.02  # of the depth, standard deviation
 BLUR = 2.0  # px, of a Gaussian
@@ -139,12 +139,11 @@ def merge_classes(
 
 
 def depth_variants(
-    clip: Clip, *, noise: float = NOISE, blur: float = BLUR, net: DepthFPN | None = None, seed: int = 0
+    clip: Clip, *, noise: float = NOISE, blur: float = BLUR, net: DepthNet | None = None, seed: int = 0
 ) -> dict[str, Float[Tensor, "t 1 h w"]]:
     """The clip's exact depth and what one has in its place: noisy, blurred, and that of a net, by name.
 
-    The noise is a share of the depth, as that of structured light about is; the net's depth, whose unit is its own, is
-    multiplied so that each frame's median is the true one.
+    The noise is a share of the depth; that of the net is `net_depth`.
     """
     from kornia.filters import gaussian_blur2d  # takes seconds to import
 
@@ -160,8 +159,15 @@ def depth_variants(
         f"blur {blur:g} px": gaussian_blur2d(depth, (side, side), (blur, blur)),
     }
     if net is not None:
-        with torch.no_grad():
-            found = net(clip.image)
-        median = depth.flatten(1).median(dim=1).values / found.flatten(1).median(dim=1).values
-        variants["a net's"] = found * median[:, None, None, None]
+        variants["a net's"] = net_depth(net, clip)
     return variants
+
+
+def net_depth(net: DepthNet, clip: Clip) -> Float[Tensor, "t 1 h w"]:
+    """A net's depth of the frames, its unknown unit made metres: the median of each frame is the true one."""
+    clip.require("depth")
+    assert clip.depth is not None
+    with torch.no_grad():
+        found = net(clip.image)
+    factor = clip.depth.flatten(1).median(dim=1).values / found.flatten(1).median(dim=1).values
+    return found * factor[:, None, None, None]

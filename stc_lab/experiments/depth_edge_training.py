@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -16,19 +17,20 @@ from torch import Tensor
 from stc_lab.data.frames import Clip
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
+from stc_lab.experiments.depth_edge_losses import net_depth
 from stc_lab.experiments.depth_edge_study import depth_edges, label_edges
 from stc_lab.experiments.method_study import CE, MethodRow, method_study
-from stc_lab.models import Segmenter
+from stc_lab.models import DepthNet, Segmenter, load_shipped
 from stc_lab.training import ObjectiveRecipe, predict
 from stc_lab.training.loop import Log
 
 BASE = "no extra loss"
 REACH = 2  # px, between an edge of the truth and one of a prediction, which is made on every second pixel
 
-# What becomes of a depth in metres before the loss sees it.
-DEPTHS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"metres": lambda depth: depth, "flat": torch.ones_like, "x 10": lambda depth: 10 * depth}
-)
+NET = "a net's"
+# Multiples of the exact depth, in metres, that a loss may see; besides them it may see a flat one, and a net's.
+FACTORS: Mapping[str, float] = MappingProxyType({"metres": 1.0, "x 10": 10.0, "x 1000": 1000.0})
+DEPTHS = (*FACTORS, "flat", NET)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ ROWS: Mapping[str, EdgeMethod | None] = MappingProxyType(
         "L_h, flat depth (control)": EdgeMethod("edge_loss_h", 1.0, "flat"),
         "L_h, metres": EdgeMethod("edge_loss_h", 1.0),
         "L_h, depth x 10": EdgeMethod("edge_loss_h", 1.0, "x 10"),
+        "L_h, a net's depth": EdgeMethod("edge_loss_h", 1.0, NET),
         "L_p, metres": EdgeMethod("edge_loss_p", 0.4),
         "Chen et al.'s regulariser": EdgeMethod("semantic_smoothness", 3.0),
     }
@@ -55,7 +58,7 @@ ROWS: Mapping[str, EdgeMethod | None] = MappingProxyType(
 PUBLISHED: Mapping[str, float] = MappingProxyType(
     {
         BASE: 39.557,
-        "L_h, metres": 40.597,
+        "L_h, a net's depth": 40.597,
         "Chen et al.'s regulariser": 39.610,
         "Chen et al., multi-task": 38.153,
         "Novosel et al., multi-task": 37.683,
@@ -73,15 +76,13 @@ class EdgeScores:
     invented: float  # share of the prediction's edges that lie at no label edge of the truth
 
 
-def with_depth(videos: Videos, change: Callable[[Tensor], Tensor]) -> Videos:
-    """The same videos with another depth; labels, cameras and poses stay."""
+def with_depth(videos: Videos, change: Callable[[Clip], Tensor]) -> Videos:
+    """The same videos with another depth, made of the frames that are read; labels, cameras and poses stay."""
     other, read = copy.copy(videos), videos.read
 
     def changed(rows: list[int]) -> Clip:
         clip = read(rows)
-        clip.require("depth")
-        assert clip.depth is not None
-        return replace(clip, depth=change(clip.depth))
+        return replace(clip, depth=change(clip))
 
     other.read = changed
     return other
@@ -113,10 +114,24 @@ def edge_training(
     done = []
     for depth, recipes in by_depth.items():
         # Only the training sees the changed depth: the measures rest on the true one.
-        seen = train_videos if depth == "metres" else with_depth(train_videos, DEPTHS[depth])
+        seen = train_videos if depth == "metres" else with_depth(train_videos, _depth(depth))
         done += method_study(recipes, seen, test_videos, seeds=seeds, log=log)
     order = list(rows)
     return sorted(done, key=lambda row: order.index(row.name))
+
+
+def _depth(name: str) -> Callable[[Clip], Tensor]:
+    if name == NET:
+        net = load_shipped("rooms_depth").model
+        assert isinstance(net, DepthNet)
+        return partial(net_depth, net)
+
+    def scaled(clip: Clip) -> Tensor:
+        clip.require("depth")
+        assert clip.depth is not None
+        return torch.ones_like(clip.depth) if name == "flat" else FACTORS[name] * clip.depth
+
+    return scaled
 
 
 def paper_table(table: Sequence[Mapping[str, float | str]]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:

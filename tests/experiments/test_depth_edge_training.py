@@ -13,6 +13,7 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.depth_edge_study import label_edges
 from stc_lab.experiments.depth_edge_training import (
     BASE,
+    NET,
     PUBLISHED,
     ROWS,
     EdgeMethod,
@@ -49,7 +50,8 @@ class Oracle(nn.Module):
 
 def test_another_depth_and_nothing_else(videos: Videos) -> None:
     name = videos.names[0]
-    flat, plain = with_depth(videos, torch.ones_like).clip(name), videos.clip(name)
+    flat = with_depth(videos, lambda clip: torch.ones_like(clip.depth)).clip(name)
+    plain = videos.clip(name)
     assert bool((flat.depth == 1).all()) and not bool((plain.depth == 1).all())
     for field in ("image", "label", "T_world_camera"):
         assert torch.equal(getattr(flat, field), getattr(plain, field))
@@ -81,15 +83,16 @@ def test_rows_come_in_order_and_only_their_losses_differ(videos: Videos) -> None
         "flat": EdgeMethod("edge_loss_h", 1.0, "flat"),
         BASE: None,
         "deep": EdgeMethod("edge_loss_h", 1.0, "x 10"),
-        "L_p": EdgeMethod("edge_loss_p", 0.5),
+        "net": EdgeMethod("edge_loss_h", 1.0, NET),
     }
     logs: dict[str, list[dict[str, float]]] = {}
-    done = edge_training(videos, videos, steps=2, rows=rows, log=lambda name: logs.setdefault(name, []).append)
+    judged = rooms_videos("test", replace(PRESETS["tiny"], test_scenes=1, frames=2))
+    done = edge_training(videos, judged, steps=1, rows=rows, log=lambda name: logs.setdefault(name, []).append)
     assert [row.name for row in done] == list(rows)
-    assert all(len(log) == 2 for log in logs.values())
+    assert all(len(log) == 1 for log in logs.values())
     first = {name: log[0] for name, log in logs.items()}
     assert len({round(entry["cross_entropy"], 5) for entry in first.values()}) == 1  # the same labelled batch
-    assert first["flat"]["edge_loss_h"] > first["deep"]["edge_loss_h"]  # on the same frames
+    assert first["flat"]["edge_loss_h"] > first["net"]["edge_loss_h"] > first["deep"]["edge_loss_h"]  # the same frames
     assert "edge_loss_h" not in first[BASE]
     results = [row.result for row in done]
     assert all(result is not None and len(result.labelled_rows) == len(videos.names) for result in results)
@@ -100,25 +103,25 @@ def test_the_papers_numbers_stand_beside_ours() -> None:
         keys = ("mIoU", "mIoU spread", "mIoU gain", "mIoU gain spread")
         return {"method": name, **dict(zip(keys, values, strict=True))}
 
-    ours = [entry(BASE, (0.32, 0.0283, 0.0, 0.0)), entry("L_h, metres", (0.335, 0.0354, 0.015, 0.0071))]
+    ours = [entry(BASE, (0.32, 0.0283, 0.0, 0.0)), entry("L_h, a net's depth", (0.335, 0.0354, 0.015, 0.0071))]
     columns, table = paper_table(ours)
     assert columns == ("mIoU here", "gain here", "published mIoU", "published gain")
     assert table[BASE] == ("32.00 ± 2.83", "", "39.56", "")
-    assert table["L_h, metres"] == ("33.50 ± 3.54", "+1.50 ± 0.71", "40.60", "+1.04")
+    assert table["L_h, a net's depth"] == ("33.50 ± 3.54", "+1.50 ± 0.71", "40.60", "+1.04")
     assert table["Klingner et al., multi-task"] == ("", "", "34.32", "-5.24")
     assert set(table) == set(PUBLISHED)
-    once = [entry(BASE, (0.3, math.nan, 0.0, math.nan)), entry("L_h, metres", (0.31, math.nan, 0.01, math.nan))]
+    once = [entry(BASE, (0.3, math.nan, 0.0, math.nan)), entry("L_h, a net's depth", (0.31, math.nan, 0.01, math.nan))]
     _, single = paper_table(once)
-    assert single["L_h, metres"][:2] == ("31.00", "+1.00")
+    assert single["L_h, a net's depth"][:2] == ("31.00", "+1.00")
     assert not any("nan" in cell for cells in single.values() for cell in cells)
 
 
 def test_every_published_row_that_is_named_like_one_of_ours_is_one() -> None:
-    assert {BASE, "L_h, metres", "Chen et al.'s regulariser"} <= set(ROWS) & set(PUBLISHED)
+    assert {BASE, "L_h, a net's depth", "Chen et al.'s regulariser"} <= set(ROWS) & set(PUBLISHED)
     assert all(row is None or (row.weight > 0 and math.isfinite(row.weight)) for row in ROWS.values())
 
 
 @pytest.mark.bad_input
 def test_a_depth_that_there_is_not_is_refused(videos: Videos) -> None:
-    with pytest.raises(InputError, match="a depth must be one of metres, flat, x 10, got 'miles'"):
+    with pytest.raises(InputError, match="a depth must be one of metres, x 10, x 1000, flat, a net's, got 'miles'"):
         edge_training(videos, videos, steps=1, rows={"x": EdgeMethod("edge_loss_h", 1.0, "miles")})
