@@ -20,7 +20,7 @@ PAIR_TITLES = {
     TRUE_POSE: "constant depth, true motion",
     IDENTITY: "no warp (identity)",
 }
-PAIR_REFERENCES = tuple(PAIR_TITLES[row] for row in (EXACT, TRUE_DEPTH, CONSTANT, TRUE_POSE, IDENTITY))
+PAIR_REFERENCES = (PAIR_TITLES[EXACT], PAIR_TITLES[IDENTITY])
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,21 @@ def depth_seeds(study: Study, split: str = "test") -> dict[str, list[dict[str, f
 
 
 def by_gap(
-    study: Study, measure: str, rows: Sequence[str], *, split: str = "test", turning: bool = False, times: float = 1.0
+    study: Study, measure: str, rows: Sequence[str], *, split: str = "test", turning: bool = False
 ) -> dict[str, dict[int, list[float]]]:
-    """A measure of pairs by row and gap, a value for each seed, as `error_by_gap` takes it; `times`: for the unit."""
+    """A measure of pairs by row and gap, a value for each seed, as `error_by_gap` takes it.
+
+    `disagreement` is what is missing to full agreement of the labels, in per cent.
+    """
+    key = "agreement" if measure == "disagreement" else measure
     of_rows = study[split]["turning" if turning else "pairs"]
     if unknown := [row for row in rows if row not in of_rows]:
         raise InputError(f"the study has no rows {unknown}", hint=f"its rows are {list(of_rows)}")
     return {
         PAIR_TITLES[row]: {
-            int(gap): [times * value for value in measures[measure]["each"] if value is not None]
+            int(gap): [
+                100 * (1 - value) if key != measure else value for value in measures[key]["each"] if value is not None
+            ]
             for gap, measures in of_rows[row].items()
         }
         for row in rows

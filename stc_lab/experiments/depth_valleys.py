@@ -144,7 +144,7 @@ def focal_valley(a: Clip, b: Clip, depth_a: Float[Tensor, "p 1 h w"], depth_b: F
     return FocalValley(MappingProxyType({name: tuple(values) for name, values in found.items()}), float(turn))
 
 
-def spread_pairs(clip: Clip, gap: int, count: int = 4) -> tuple[Clip, Clip]:
+def spread_pairs(clip: Clip, gap: int, count: int = 6) -> tuple[Clip, Clip]:
     """`count` pairs of frames `gap` apart, spread over the clip."""
     last = len(clip) - 1 - gap
     if last < 0:

@@ -13,7 +13,7 @@ from stc_lab.metrics import absolute_trajectory_error
 
 def test_it_looks_at_the_steps_it_was_told() -> None:
     clip = tracking_clip()
-    growth = DepthGrowth(clip, 4, (1, 3))
+    growth = DepthGrowth(clip, 4, tracking_clip(0), (1, 3))
     net = FlatNet().train()
     for step in range(1, 5):
         growth(step, net, RATIO)
@@ -24,6 +24,9 @@ def test_it_looks_at_the_steps_it_was_told() -> None:
     assert float(growth.depths[0][0, 0]) == pytest.approx(float(clip.depth[::2].median()), rel=0.01)  # its unit
     assert growth.focal == [pytest.approx(RATIO * 96)] * 2
     assert growth.path_error[0] == pytest.approx(growth.path_error[1])
+    poses = tracking_clip(0).T_world_camera
+    assert poses is not None and growth.truth.equal(poses[::2])
+    assert growth.true_turn > 2 and growth.turn_error[0] > 0.3 * growth.true_turn  # a flat depth mistakes turn for step
 
 
 def test_a_true_depth_gives_the_true_path() -> None:
@@ -54,10 +57,11 @@ def test_focal_length_over_the_share_of_the_training() -> None:
 
 @pytest.mark.bad_input
 def test_what_cannot_be_watched() -> None:
-    with pytest.raises(InputError, match="frame < 9"):
-        DepthGrowth(tracking_clip(), 9, (1,))
+    clip = tracking_clip()
+    with pytest.raises(InputError, match="frame must lie between 0 and 8"):
+        DepthGrowth(clip, 9, clip, (1,))
     with pytest.raises(InputError, match="3 frames 5 apart"):
-        DepthGrowth(tracking_clip(), 0, (1,), hop=5)
+        DepthGrowth(clip, 0, clip, (1,), hop=5)
     with pytest.raises(InputError, match="at least 2 steps"):
         growth_steps(1)
     with pytest.raises(InputError, match="no training records"):

@@ -15,9 +15,11 @@ def test_rows_of_depth_have_their_seeds_and_references_one() -> None:
 
 
 def test_pairs_by_gap() -> None:
-    found = by_gap(made_up_study(), "agreement", ("exact", "identity"), times=100)
-    assert found["exact geometry"] == {1: [99.0, 99.0], 2: [99.0, 99.0], 4: [99.0, 99.0]}
-    assert found[PAIR_TITLES["identity"]][2] == [80.0, 80.0]
+    found = by_gap(made_up_study(), "agreement", ("exact", "identity"))
+    assert found["exact geometry"] == {1: [0.99, 0.99], 2: [0.99, 0.99], 4: [0.99, 0.99]}
+    missing = by_gap(made_up_study(), "disagreement", ("identity",))
+    assert missing[PAIR_TITLES["identity"]][2] == pytest.approx([20.0, 20.0])
+    assert by_gap(made_up_study(), "rotation", ("exact",), turning=True)["exact geometry"][4] == [0.5, 0.5]
     with pytest.raises(InputError, match="no rows"):
         by_gap(made_up_study(), "agreement", ("sifted",))
 
