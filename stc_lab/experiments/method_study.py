@@ -20,21 +20,32 @@ from stc_lab.training import Evaluation, FrameMemory, ObjectiveRecipe, Objective
 from stc_lab.training.loop import Log
 
 CE = ("cross_entropy", 1.0)
-# What each method adds to the cross-entropy.
+_SAMPLED = {"count": 512}  # pixels contrasted per pair
+_PER_PIXEL = {"normalise": "pixels"}
+# What each method adds to the cross-entropy: all settings that were tried, the chosen one first. Chosen is the
+# strongest that does not cost mIoU against no extra loss, or else the weakest, on validation rooms (24 of `full`; 32
+# training rooms of `quick`, 100 steps, seed 0).
+TRIED: dict[str, tuple[tuple[tuple[Any, ...], ...], ...]] = {
+    "no extra loss": ((),),
+    "Eq. 1": tuple((("logits_consistency", weight),) for weight in (0.3, 0.1, 1.0)),
+    "pseudo-label CE": tuple((("pseudo_label_cross_entropy", weight),) for weight in (0.1, 0.3, 1.0)),
+    "STCL": tuple((("sampled_contrastive", weight, _SAMPLED),) for weight in (1.0, 0.2, 0.05)),
+    "STCL + pseudo-labels": tuple(
+        (("teacher", taught), ("sampled_contrastive", weight, _SAMPLED))
+        for taught, weight in ((1.0, 1.0), (1.0, 0.2), (0.3, 0.2))
+    ),
+    "L_p": tuple((("edge_loss_p", weight),) for weight in (0.1, 0.3, 1.0)),
+    "L_h": tuple((("edge_loss_h", weight),) for weight in (0.3, 1.0, 3.0)),
+    "stability (E_pair)": tuple((("teacher", 1.0), ("pair_stability", weight)) for weight in (1.0, 0.3, 3.0)),
+    "transform invariance": tuple((("transform_invariance", weight, _PER_PIXEL),) for weight in (0.3, 0.1, 0.03)),
+}
+# What else a method needs: STCL without pseudo-labels has pairs of labelled frames; the data term has all labels.
+_ELSE: dict[str, dict[str, Any]] = {
+    "STCL": {"pairs_of": "labelled", "pseudo_labels": False},
+    "stability (E_pair)": {"threshold": 0.0},
+}
 METHODS: dict[str, dict[str, Any]] = {
-    "no extra loss": {"terms": (CE,)},
-    "Eq. 1": {"terms": (CE, ("logits_consistency", 0.3))},
-    "pseudo-label CE": {"terms": (CE, ("pseudo_label_cross_entropy", 0.3))},
-    "STCL": {
-        "terms": (CE, ("sampled_contrastive", 0.2)),
-        "pairs_of": "labelled",
-        "pseudo_labels": False,
-    },
-    "STCL + pseudo-labels": {"terms": (CE, ("teacher", 1.0), ("sampled_contrastive", 0.2))},
-    "L_p": {"terms": (CE, ("edge_loss_p", 0.3))},
-    "L_h": {"terms": (CE, ("edge_loss_h", 1.0))},
-    "stability (E_pair)": {"terms": (CE, ("teacher", 1.0), ("pair_stability", 1.0)), "threshold": 0.0},
-    "transform invariance": {"terms": (CE, ("transform_invariance", 0.1, {"normalise": "pixels"}))},
+    name: {"terms": (CE, *settings[0]), **_ELSE.get(name, {})} for name, settings in TRIED.items()
 }
 # The same terms without looking where the pixels went; the others compare no frames along a warp.
 CONTROLS: dict[str, dict[str, Any]] = {
@@ -59,6 +70,18 @@ def method_recipe(name: str, videos: Videos, *, steps: int = 100, **changes: Any
         "gaps": tuple(gap for gap in (1, 2, 4, 8) if gap <= shortest // 3),
     }
     return ObjectiveRecipe(**{**fitting, **known[name], "steps": steps, **changes})
+
+
+def tried_recipes(name: str, videos: Videos, *, steps: int = 100, **changes: Any) -> dict[str, ObjectiveRecipe]:
+    """The recipes of all settings of a method that were tried, by their weights: rows to repeat the choice with."""
+    if name not in TRIED:
+        raise InputError(f"no method is called {name!r}; there are {', '.join(TRIED)}")
+    return {
+        ", ".join([name, *(f"{term[0]} {term[1]:g}" for term in setting)]): method_recipe(
+            name, videos, steps=steps, terms=(CE, *setting), **changes
+        )
+        for setting in TRIED[name]
+    }
 
 
 @dataclass(frozen=True)

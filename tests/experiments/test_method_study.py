@@ -16,6 +16,7 @@ from stc_lab.experiments.method_study import (
     method_recipe,
     method_study,
     method_table,
+    tried_recipes,
 )
 from stc_lab.geometry import RigidFlow
 from stc_lab.losses import all_pairs, pair_flows
@@ -64,6 +65,14 @@ def test_a_control_is_its_method_without_the_warp(tiny: Videos) -> None:
     for name in CONTROLS:
         method, control = method_recipe(name.removesuffix(", identity warp"), tiny), method_recipe(name, tiny)
         assert {**method.to_dict(), "warp": "identity"} == control.to_dict() != method.to_dict()
+
+
+def test_the_settings_tried_can_be_repeated_and_the_first_is_the_method(tiny: Videos) -> None:
+    for name in METHODS:
+        rows = tried_recipes(name, tiny, steps=7)
+        assert next(iter(rows.values())) == method_recipe(name, tiny, steps=7)
+        assert len(rows) == (1 if name == "no extra loss" else 3) and all(row.startswith(name) for row in rows)
+    assert next(iter(tried_recipes("L_h", tiny))) == "L_h, edge_loss_h 0.3"
 
 
 def test_measures_are_those_of_the_predictions(tiny: Videos, long_clip: Videos, start: FPNSegmenter) -> None:
@@ -116,5 +125,7 @@ def test_the_table_means_over_seeds_and_pairs_gains_by_seed(
 def test_what_is_no_method_is_refused(tiny: Videos) -> None:
     with pytest.raises(InputError, match=r"no method is called 'SCTL'; there are no extra loss, Eq\. 1"):
         method_recipe("SCTL", tiny)
+    with pytest.raises(InputError, match=r"no method is called 'Eq\. 2'"):
+        tried_recipes("Eq. 2", tiny)
     with pytest.raises(InputError, match="a study needs at least one row"):
         method_study({}, tiny, tiny)
