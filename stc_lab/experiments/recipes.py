@@ -90,6 +90,21 @@ class GeometryAndWarping(Recipe):
 
 
 @dataclass(frozen=True)
+class SelfSupervisedDepth(Recipe):
+    notebook: ClassVar[str] = "03_self_supervised_depth"
+    title: ClassVar[str] = "self-supervised depth"
+
+    source: Literal["rooms", "icl", "sevenscenes"] = "rooms"
+    preset: Preset = "quick"
+    gap: Annotated[int, Range(1, 3)] = 2
+    steps: Annotated[int, Range(2, 100_000)] = 200
+    failure: Literal["static camera", "plain surfaces", "moving things", "highlights", "exposure changes"] = (
+        "moving things"
+    )
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
 class LogitsConsistency(Recipe):
     notebook: ClassVar[str] = "04_logits_consistency"
     title: ClassVar[str] = "logits consistency"
@@ -97,6 +112,27 @@ class LogitsConsistency(Recipe):
     preset: Preset = "quick"
     steps: Steps = 100
     seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class ContrastiveConsistency(Recipe):
+    notebook: ClassVar[str] = "07_contrastive_consistency"
+    title: ClassVar[str] = "contrastive consistency"
+
+    preset: Preset = "quick"
+    steps: Steps = 100
+    seeds: Annotated[int, Range(1, 20)] = 1  # how often each row is trained
+    temperature: Annotated[float, Range(0.01, 10)] = 0.07  # tau of STCL
+
+
+@dataclass(frozen=True)
+class DepthEdges(Recipe):
+    notebook: ClassVar[str] = "08_depth_edges"
+    title: ClassVar[str] = "depth edges"
+
+    preset: Preset = "quick"
+    steps: Steps = 100
+    seeds: Annotated[int, Range(1, 20)] = 1  # how often each row is trained
 
 
 @dataclass(frozen=True)
@@ -135,7 +171,18 @@ class RealVideo(Recipe):
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.notebook: recipe
-    for recipe in (StartHere, Data, GeometryAndWarping, LogitsConsistency, MeasuringStability, Stabilising, RealVideo)
+    for recipe in (
+        StartHere,
+        Data,
+        GeometryAndWarping,
+        SelfSupervisedDepth,
+        LogitsConsistency,
+        ContrastiveConsistency,
+        DepthEdges,
+        MeasuringStability,
+        Stabilising,
+        RealVideo,
+    )
 }
 
 
