@@ -89,7 +89,7 @@ def first_against_last(prediction: Tensor, truth: Tensor, n: int) -> float:
 
 def with_the_last_window(prediction: Tensor, truth: Tensor, n: int) -> float:
     more = [torch.cat([labels, labels[-1:]]) for labels in (prediction, truth)]
-    return official_vc(*more, n)
+    return official_vc(more[0], more[1], n)
 
 
 RIGHT: list[Callable[..., Any]] = [anchor_loss, sure_labels, official_vc]
