@@ -151,7 +151,7 @@ class Stabilising(Recipe):
 
     preset: Preset = "quick"
     sigma: Annotated[float, Range(0.5, 10)] = 2.0  # frames
-    steps: Steps = 40
+    steps: Steps = 30
     seeds: Annotated[int, Range(1, 20)] = 2  # how often each row is trained
     seed: Seed = 3  # the room that is looked at closely
 

@@ -3,13 +3,12 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stc_lab.errors import InputError
-from stc_lab.experiments.smoothing_front import FrontRow, effect_of
+from stc_lab.experiments.smoothing_front import FrontRow, Smoothing, effect_of
 from stc_lab.experiments.stabilising import TrainedRow
 from stc_lab.plots.colours import rgb_of_hex
 from stc_lab.plots.curves import DASHES, MARKERS
@@ -17,6 +16,14 @@ from stc_lab.plots.palette import SERIES_COLOURS
 from stc_lab.plots.template import INK, QUIET_INK, SMALL_SIZE, WIDTH, template
 
 _CONTROL = "#7a8594"
+_PLAIN = "the net, one frame at a time"
+_OVER_TIME, _ALONG_EXACT, _ALONG_ESTIMATED, _GUIDED, _UNWEIGHTED = _FILTERS = (
+    "Gaussian over time (sigma)",
+    "Gaussian along the exact flow (sigma)",
+    "Gaussian along estimated flow (sigma)",
+    "weighted guided filter (frames)",
+    "guided filter, all pixels alike (frames)",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def front_figure(
         raise InputError("a front needs at least one panel with at least one point")
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.09)
     families = list(dict.fromkeys(p.family for points in panels.values() for p in points))
-    looks = {name: number for number, name in enumerate(f for f in families if not _is_control(panels, f))}
+    looks = _looks([family for family in families if not _is_control(panels, family)])
     listed: set[str] = set()
     for column, points in enumerate(panels.values(), start=1):
         figure.add_trace(_staircase(points, column == 1), row=1, col=column)
@@ -99,6 +106,14 @@ def front_figure(
         },
     )
     return figure
+
+
+def _looks(families: Sequence[str]) -> dict[str, int]:
+    """A number for the look of each family: filters keep theirs in every figure, others take what these leave."""
+    known = {name: number for number, name in enumerate(_FILTERS) if name in families}
+    spare = [number for number in (*range(len(_FILTERS), 20), *range(len(_FILTERS))) if number not in known.values()]
+    others = [family for family in families if family not in known]
+    return known | dict(zip(others, spare, strict=False))
 
 
 def _is_control(panels: Mapping[str, Sequence[FrontPoint]], family: str) -> bool:
@@ -159,37 +174,28 @@ def _family(own: Sequence[FrontPoint], family: str, look: int | None) -> go.Scat
     )
 
 
-_FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "none": "the net, one frame at a time",
-        "labels over time": "Gaussian over time (sigma)",
-        "along the flow": "Gaussian along the exact flow (sigma)",
-        "guided filter": "weighted guided filter (frames)",
-    }
-)
-
-
 def smoothing_points(rows: Sequence[FrontRow]) -> list[FrontPoint]:
     """The filters of a front as points: E_cons against mIoU in per cent, with spreads over resampled videos."""
     plain = [row for row in rows if row.smoothing.family == "none"]
     points = []
     for row in rows:
-        smoothing, family, name = row.smoothing, _FAMILIES[row.smoothing.family], ""
         spreads: tuple[float | None, float | None] = (None, None)
-        if smoothing.family != "none":
-            name = f"{smoothing.sigma:g}"
-            if plain:
-                effect = effect_of(row, plain[0])
-                spreads = effect.e_cons_spread * plain[0].e_cons, 100 * effect.miou_spread
-        if smoothing.estimated:
-            family = "Gaussian along estimated flow (sigma)"
-        if smoothing.family == "guided filter":
-            name = "2-D" if smoothing.temporal_radius == 0 else f"{2 * smoothing.temporal_radius + 1}"
-            family = family if smoothing.weighted else "the same, all pixels alike"
-        points.append(
-            FrontPoint(name, family, row.e_cons, 100 * row.miou, *spreads, control=smoothing.family == "none")
-        )
+        if plain and row is not plain[0]:
+            effect = effect_of(row, plain[0])
+            spreads = effect.e_cons_spread * plain[0].e_cons, 100 * effect.miou_spread
+        name, family = _name_and_family(row.smoothing)
+        points.append(FrontPoint(name, family, row.e_cons, 100 * row.miou, *spreads, control=family == _PLAIN))
     return points
+
+
+def _name_and_family(smoothing: Smoothing) -> tuple[str, str]:
+    if smoothing.family == "none":
+        return "", _PLAIN
+    if smoothing.family == "guided filter":
+        size = "2-D" if smoothing.temporal_radius == 0 else f"{2 * smoothing.temporal_radius + 1}"
+        return size, _GUIDED if smoothing.weighted else _UNWEIGHTED
+    along = _ALONG_ESTIMATED if smoothing.estimated else _ALONG_EXACT
+    return f"{smoothing.sigma:g}", _OVER_TIME if smoothing.family == "labels over time" else along
 
 
 def training_points(rows: Sequence[TrainedRow], videos: str) -> list[FrontPoint]:

@@ -102,3 +102,17 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         ribbon_figure({"p": {"a": torch.tensor([0, 1]), "b": torch.tensor([0, 1, 1])}}, PALETTE)
     with pytest.raises(InputError, match="one shape"):
         change_map(torch.zeros(2, 2).long(), torch.zeros(2, 2).long(), torch.zeros(2, 3).long())
+
+
+def test_a_filter_looks_alike_in_every_figure() -> None:
+    rows = [
+        FrontPoint("4", "Gaussian along the exact flow (sigma)", 0.3, 20.0),
+        FrontPoint("5", "weighted guided filter (frames)", 0.2, 21.0),
+    ]
+    others = [FrontPoint("", f"trained on: {name}", 0.3, 19.0) for name in ("a", "b", "c")]
+    looks = []
+    for points in (rows, [*others, rows[1]]):
+        figure = front_figure({"all": points}, x_title="x", y_title="y")
+        looks.append({t.name: (t.marker.color, t.marker.symbol) for t in figure.data if t.mode != "lines"})
+    assert looks[0]["weighted guided filter (frames)"] == looks[1]["weighted guided filter (frames)"]
+    assert len({*looks[1].values()}) == 4 and looks[0][rows[0].family] not in looks[1].values()
