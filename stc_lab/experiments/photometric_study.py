@@ -70,7 +70,9 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         ),
         "larger frames": Setting("nets and errors at 128 x 192", "", {"net_stride": 1, "loss_strides": (1,)}),
         "last stage": Setting(
-            "goes on from the net that flow taught", "", {"learning_rate": 2e-4}, start="rooms_depth"
+            "goes on from the net that flow taught",
+            changes={"learning_rate": 2e-4, "first_focal": 0.7},
+            start="rooms_depth",
         ),
     }
 )
