@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LARGE_ON_PURPOSE = {"stc_lab/models/weights/rooms_fpn.safetensors"}
+LARGE_ON_PURPOSE = {f"stc_lab/models/weights/{net}.safetensors" for net in ("rooms_fpn", "rooms_depth")}
 PLACE_OF_A_MACHINE = re.compile(r"(?<![\w.:/}*<-])/(?:home|mnt|root|tmp|work|Users)/\w")
 
 
