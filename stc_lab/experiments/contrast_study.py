@@ -107,20 +107,34 @@ def context_measures(model: FPNSegmenter, videos: Videos) -> dict[str, float]:
     }
 
 
-def closing_table(table: Sequence[Mapping[str, float | str]]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """The paper's effect here beside the published one, from `method_table`: columns, and cells by row.
+def gain_cells(table: Sequence[Mapping[str, float | str]], measures: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Cells by row, from `method_table`, in points: the base row as it is, the others as gains over it.
 
-    In points of mIoU and of VC8 and VC16 in their published form: the base row as it is, the others as gains over it
-    with the same seeds, and the standard deviation between seeds.
+    Gains are those of the same seeds, with the standard deviation between seeds. The net as it was has no row.
     """
-    trained = [entry for entry in table if entry["method"] != START]
-    rows = {}
-    for entry in trained:
-        name, base = str(entry["method"]), entry["method"] == BASE
-        keys = MEASURES if base else [f"{measure} gain" for measure in MEASURES]
-        here = [_points(float(entry[key]), float(entry[f"{key} spread"]), signed=not base) for key in keys]
-        rows[name] = (*here, *PUBLISHED.get(name, ("not tried",) * len(MEASURES)))
-    seeds = max((int(entry["seeds"]) for entry in trained), default=0)
+    cells = {}
+    for entry in table:
+        name = str(entry["method"])
+        if name != START:
+            keys = [measure if name == BASE else f"{measure} gain" for measure in measures]
+            spreads = [float(entry[f"{key} spread"]) for key in keys]
+            cells[name] = tuple(
+                _points(float(entry[key]), spread, signed=name != BASE)
+                for key, spread in zip(keys, spreads, strict=True)
+            )
+    return cells
+
+
+def closing_table(table: Sequence[Mapping[str, float | str]]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The paper's effect here beside the published one: columns, and cells by row (see `gain_cells`).
+
+    VC8 and VC16 are in their published form.
+    """
+    rows = {
+        name: (*cells, *PUBLISHED.get(name, ("not tried",) * len(MEASURES)))
+        for name, cells in gain_cells(table, MEASURES).items()
+    }
+    seeds = max(int(entry["seeds"]) for entry in table)
     columns = [f"{measure} here, {seeds} seed{'s' * (seeds != 1)}" for measure in MEASURES]
     return (*columns, *(f"{measure} published" for measure in MEASURES)), rows
 
