@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stc_lab.geometry import Camera, Warped, WarpedLabels, correspond, invert_pose, pose_from, transform
+from stc_lab.labs.contrast_exercises import CONTRAST_EXERCISES
 from stc_lab.labs.data_exercises import DATA_EXERCISES
 from stc_lab.labs.depth_edge_exercises import DEPTH_EDGE_EXERCISES
 from stc_lab.labs.depth_exercises import DEPTH_EXERCISES
@@ -231,6 +232,7 @@ EXERCISES = {
         Exercise("same_picture_pose", "02_geometry_and_warping", _DISGUISE, _disguise_cases),
         Exercise("uniform_prior", "04_logits_consistency", _UNIFORM, _prior_cases("uniform")),
         Exercise("label_prior", "04_logits_consistency", _LABEL, _prior_cases("label_prior")),
+        *CONTRAST_EXERCISES,
         *DEPTH_EXERCISES,
         *DEPTH_EDGE_EXERCISES,
         *STABILITY_EXERCISES,

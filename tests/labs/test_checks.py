@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import contrast_answers
 import depth_answers
 import depth_edge_answers
 import pytest
@@ -83,6 +84,7 @@ RIGHT = [
     same_picture_pose,
     uniform_prior,
     label_prior,
+    *contrast_answers.RIGHT,
     *depth_answers.RIGHT,
     *depth_edge_answers.RIGHT,
     *stability_answers.RIGHT,
@@ -214,6 +216,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("uniform_prior", unmasked, "the second pixel is hidden"),
     ("uniform_prior", times_the_mask, "nothing is known"),
     ("label_prior", believed_by_the_neighbour, "two classes"),
+    *contrast_answers.WRONG,
     *depth_answers.WRONG,
     *depth_edge_answers.WRONG,
     *stability_answers.WRONG,
