@@ -123,7 +123,8 @@ def write_safetensors(path: Path | str, tensors: dict[str, Tensor], notes: dict[
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        save_file(tensors, temporary, metadata={"stc_lab": json.dumps(notes)})
+        whole = {name: value.contiguous() for name, value in tensors.items()}  # the format knows no strides
+        save_file(whole, temporary, metadata={"stc_lab": json.dumps(notes)})
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are private; this one is to be shared like any other

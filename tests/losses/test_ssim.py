@@ -171,7 +171,8 @@ def test_needs_no_clamp_even_where_images_are_each_others_negative(seed, levels)
     for image in (b, a, torch.zeros_like(a)):
         loss = ssim_loss_map(a, image)
         assert loss.min() >= 0 and loss.max() <= 1
-    assert levels != [0.0, 1.0] or ssim_loss_map(a, b).max() > 0.99
+    # Where 4 of 9 pixels are white, and 5 in the negative: SSIM is -2 * 20 / (16 + 25), so the loss is 81/82 at most.
+    assert levels != [0.0, 1.0] or ssim_loss_map(a, b).max() > 0.98
 
 
 def test_channels_and_items_do_not_mix():
