@@ -45,7 +45,7 @@ setup: .venv/.stamp-setup  ## Install the locked packages into .venv; nothing ha
 	@echo "  torch ..."
 	@$(PIP) install $(TORCH_FLAGS) "$$(grep -E '^torch==' requirements.lock)"
 	@echo "  the other packages ..."
-	@$(PIP) install -c requirements.lock -e '.[lab,batch,hub,dev]'
+	@$(PIP) install -c requirements.lock -e '.[lab,batch,slurm,hub,devices,dev]'
 	@.venv/bin/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" --level=sys_prefix >/dev/null 2>&1
 	@rm .venv/.incomplete; touch $@
 

@@ -16,7 +16,7 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.places import notebooks_folder, real_data_root
 from stc_lab.experiments.recipes import RECIPES, SLICES
 
-INSTALL = "make setup (or: pip install -c requirements.lock -e '.[lab,batch,hub,dev]')"
+INSTALL = "make setup (or: pip install -c requirements.lock -e '.[lab,batch,slurm,hub,devices,dev]')"
 ROOM_FOR_VIDEOS = 1.0  # GB; the full rooms videos and the runs of the notebooks
 
 

@@ -196,9 +196,10 @@ def _trust(recipe: DepthRecipe) -> Trust:
 
 def _resized(depth: Float[Tensor, "t 1 _ _"], height: int, width: int) -> Float[Tensor, "t 1 height width"]:
     """By disparity, as depth maps are interpolated everywhere here."""
-    mode = "area" if height < depth.shape[-2] else "bilinear"
-    more = {} if mode == "area" else {"align_corners": False}
-    return 1 / F.interpolate(1 / depth, size=(height, width), mode=mode, **more)
+    size = (height, width)
+    if height < depth.shape[-2]:
+        return 1 / F.interpolate(1 / depth, size=size, mode="area")
+    return 1 / F.interpolate(1 / depth, size=size, mode="bilinear", align_corners=False)
 
 
 def _by_row(found: Mapping[str, Mapping[int, list[dict[str, float]]]]) -> dict[str, dict[int, dict[str, float]]]:

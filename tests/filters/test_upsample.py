@@ -117,7 +117,7 @@ def test_each_class_has_its_own_weights() -> None:
 
 def test_it_resembles_the_sliding_filter() -> None:
     """Other windows, the same idea: on a picture of blobs the two differ by little, and both mend the signal."""
-    blobs = F.interpolate(any_maps(0, 1, 1, 6, 8), size=(48, 64), mode="bicubic").clamp(0, 1)
+    blobs = F.interpolate(any_maps(0, 1, 1, 6, 8), size=(48, 64), mode="bicubic", align_corners=False).clamp(0, 1)
     noisy = (blobs + 0.5 * (any_maps(1, 1, 1, 48, 64) - 0.5)).clamp(0, 1)
     coarse = weighted_guided_upsample(blobs, noisy, factor=8, eps=1e-3)
     sliding = guided_filter_3d(blobs, noisy, radius=8, temporal_radius=0, eps=1e-3)

@@ -27,10 +27,12 @@ def test_picks_as_torch_interpolates(h, w, data):
     values = labels[:, None].double()
     # torch multiplies by a rounded n / m: where that is no power of two, a pixel that lies just on a step may differ
     exact = all((n / m) == float(torch.tensor(n / m, dtype=torch.float32)) for n, m in zip((h, w), size, strict=True))
-    for pick, mode in (("first", "nearest"), ("centre", "nearest-exact")):
-        found = labels_on_grid(labels, size, pick=pick)
-        theirs = F.interpolate(values, size=size, mode=mode)[:, 0].long()
-        assert torch.equal(found, theirs) or not exact
+    theirs = {
+        "first": F.interpolate(values, size=size, mode="nearest"),
+        "centre": F.interpolate(values, size=size, mode="nearest-exact"),
+    }
+    for pick, expected in theirs.items():
+        assert torch.equal(labels_on_grid(labels, size, pick=pick), expected[:, 0].long()) or not exact
 
 
 def test_the_centre_of_a_cell_is_its_centre():

@@ -115,7 +115,9 @@ def test_images_are_prepared_as_transformers_prepares_them(height, width, stored
 
     stored = {**stored, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3]}
     saved("relative", tmp_path, **stored)
-    smooth = torch.nn.functional.interpolate(noise(1, 3, 6, 8), size=(height, width), mode="bicubic").clamp(0, 1)
+    smooth = torch.nn.functional.interpolate(
+        noise(1, 3, 6, 8), size=(height, width), mode="bicubic", align_corners=False
+    ).clamp(0, 1)
     bytes_ = (smooth[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     expected = DPTImageProcessorPil(**stored)(bytes_, return_tensors="np")["pixel_values"]
     prepared = HubDepth.from_folder(tmp_path).prepare(torch.from_numpy(bytes_).permute(2, 0, 1)[None] / 255)
