@@ -72,7 +72,7 @@ class Evaluation:
 
 def predict(model: Segmenter, images: Float[Tensor, "t 3 h w"], *, batch: int = 24) -> Int64[Tensor, "t h w"]:
     """The most likely class of each pixel, in evaluation mode, `batch` frames at a time."""
-    with _evaluating(model):
+    with evaluating(model):
         return torch.cat([model(part).argmax(dim=1) for part in images.split(batch)])
 
 
@@ -140,7 +140,7 @@ def fused_predictions(
     stride, size = model.coarse_stride, clip.image.shape[-2:]
     coarse = clip.strided(stride)
     assert coarse.depth is not None and coarse.camera is not None and coarse.T_world_camera is not None
-    with _evaluating(model):
+    with evaluating(model):
         alone = torch.cat([model.coarse(part).softmax(dim=1) for part in clip.image.split(batch)])
         views = {"single": alone}
         for name, warp in (("fused", "geometry"), ("identity", "identity")):
@@ -216,7 +216,7 @@ def fused_clips(
 
 
 @contextmanager
-def _evaluating(model: Segmenter) -> Iterator[None]:
+def evaluating(model: Segmenter) -> Iterator[None]:
     """Evaluation mode without gradients; each layer's own mode comes back after it (BatchNorm may be frozen)."""
     modes = [(module, module.training) for module in model.modules()]
     try:
