@@ -115,6 +115,22 @@ def train_depth(out: str | None, preset: str, seeds: int) -> None:
 
 
 @main.command()
+@click.argument("chapter")
+@click.option("--out", metavar="FOLDER", help="Write there and leave the package's own results alone.")
+def study(chapter: str, out: str | None) -> None:
+    """Train the rows of a chapter with several seeds, and keep the numbers.
+
+    CHAPTER is 04, 07, 08 or 10. A seed that is done is found in the cache, not repeated.
+    """
+    import torch
+
+    from stc_lab.experiments.chapter_studies import keep_study
+
+    torch.set_flush_denormal(True)
+    click.echo(keep_study(chapter, out, log=click.echo))
+
+
+@main.command()
 @click.option("--again", is_flag=True, help="Run every notebook even when finished runs are there.")
 def demo(again: bool) -> None:
     """Run the walk-through notebooks.

@@ -45,6 +45,8 @@ class ExamplePair:
     logits_target: Float[Tensor, "1 k h w"]
     warped: Warped  # the source's logits as the target's camera would see them
     edges: Bool[Tensor, "1 h w"]  # of the target's image
+    logits_source: Float[Tensor, "1 k h w"]
+    edges_source: Bool[Tensor, "1 h w"]
 
 
 def example_pair(
@@ -76,11 +78,12 @@ def _example(model: FPNSegmenter, memory: FrameMemory, row: int, later: int) -> 
     target, source = memory.frames([row]), memory.frames([later])
     with torch.no_grad():
         logits_target, logits_source = model.coarse(torch.cat([target.image, source.image])).split(1)
-    edges = memory.edges([row], target.image, stride=stride)
-    target, source = target.strided(stride), source.strided(stride)
-    return ExamplePair(
-        target, source, logits_target, warp_logits(logits_source, source, target, warp="geometry"), edges
+    edges, edges_source = (
+        memory.edges([number], clip.image, stride=stride) for number, clip in ((row, target), (later, source))
     )
+    target, source = target.strided(stride), source.strided(stride)
+    warped = warp_logits(logits_source, source, target, warp="geometry")
+    return ExamplePair(target, source, logits_target, warped, edges, logits_source, edges_source)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -84,6 +84,16 @@ def tried_recipes(name: str, videos: Videos, *, steps: int = 100, **changes: Any
     }
 
 
+class Measured(Protocol):
+    """One way of going on with a net, with one seed, trained now or kept."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    def measures(self) -> dict[str, float]: ...
+
+
 @dataclass(frozen=True)
 class MethodRow:
     """One way of going on with a net, with one seed, and what it came to."""
@@ -146,7 +156,7 @@ def method_study(
     return done
 
 
-def method_table(rows: Sequence[MethodRow], *, base: str = "no extra loss") -> list[dict[str, float | str]]:
+def method_table(rows: Sequence[Measured], *, base: str = "no extra loss") -> list[dict[str, float | str]]:
     """One dict for each name: the mean over its seeds of every measure, its spread, and its gain over `base`.
 
     `mIoU` is a mean, `mIoU spread` the standard deviation between seeds (NaN for one seed), `mIoU gain` the mean of the

@@ -64,6 +64,15 @@ def trained_front(
     ]
 
 
+def training_measures(row: TrainedRow) -> dict[str, float]:
+    """Of a trained net mIoU and E_cons on each set of videos, by names that `changes_of` reads."""
+    return {
+        f"{measure}, {videos}": value
+        for videos, scores in row.scores.items()
+        for measure, value in (("mIoU", scores.miou), ("E_cons", scores.e_cons))
+    }
+
+
 @dataclass(frozen=True)
 class Change:
     """A change of accuracy and of steadiness, each with its spread, if it has one."""
@@ -103,14 +112,27 @@ def filter_changes(rows: Sequence[FrontRow]) -> dict[str, Change]:
     return {n: Change(e.miou, e.e_cons, e.miou_spread, e.e_cons_spread) for n, e in effects.items()}
 
 
+def closing_smoothings() -> tuple[Smoothing, ...]:
+    """The net alone, and the filters of the closing table."""
+    return Smoothing("none"), *FILTERS.values()
+
+
 def training_changes(rows: Sequence[TrainedRow], videos: str, *, base: str = BASE) -> dict[str, Change]:
     """What each objective changes against `base` of the same seed: mean and standard deviation over the seeds."""
-    of_base = {row.seed: row.scores[videos] for row in rows if row.name == base}
+    return changes_of([(row.name, row.seed, training_measures(row)) for row in rows], videos, base=base)
+
+
+def changes_of(
+    rows: Sequence[tuple[str, int, Mapping[str, float]]], videos: str, *, base: str = BASE
+) -> dict[str, Change]:
+    """The same of rows as (name, seed, `training_measures`), such as a kept study holds."""
+    miou, e_cons = f"mIoU, {videos}", f"E_cons, {videos}"
+    of_base = {seed: values for name, seed, values in rows if name == base}
     changes = {}
-    for name in dict.fromkeys(row.name for row in rows if row.name != base):
-        own = [row for row in rows if row.name == name and row.seed in of_base]
-        gains = [row.scores[videos].miou - of_base[row.seed].miou for row in own]
-        falls = [row.scores[videos].e_cons / of_base[row.seed].e_cons - 1 for row in own]
+    for name in dict.fromkeys(name for name, _, _ in rows if name != base):
+        own = [(values, of_base[seed]) for known, seed, values in rows if known == name and seed in of_base]
+        gains = [values[miou] - before[miou] for values, before in own]
+        falls = [values[e_cons] / before[e_cons] - 1 for values, before in own]
         changes[name] = Change(statistics.fmean(gains), statistics.fmean(falls), _spread(gains), _spread(falls))
     return changes
 
