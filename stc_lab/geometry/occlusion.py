@@ -15,8 +15,10 @@ from torch import Tensor
 from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 from stc_lab.geometry.checks import expect_alike, expect_camera, expect_map
-from stc_lab.geometry.flow import RESIZED_FLOW, known_flow, landing, lifted
+from stc_lab.geometry.compiled import compilable
+from stc_lab.geometry.flow import RESIZED_FLOW, UNKNOWN_FLOW, known_flow, landing, lifted
 from stc_lab.geometry.reproject import inside, reproject
+from stc_lab.geometry.threads import divided, run_jobs, threads_for
 from stc_lab.geometry.warp import DepthTolerance, correspond, sample
 
 
@@ -106,19 +108,11 @@ def ruder_visible(
         boundary_relative=boundary_relative,
         boundary_absolute=boundary_absolute,
     )
-    pair = _paired(flow_ab, flow_ba)
-    back, known = _read(pair.ba, pair.unknown_ba, pair.pixels)
-    error = (pair.ab + back).square().sum(dim=1)
-    length = pair.ab.square().sum(dim=1)
-    visible = known & inside(pair.pixels, *flow_ba.shape[-2:])
-    visible = visible & (error < relative * (length + back.square().sum(dim=1)) + absolute)
-    if not motion_boundaries:
-        return visible
-    padded = F.pad(pair.ab, (1, 1, 1, 1), mode="replicate")
-    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    jump = across.square().sum(dim=1) + down.square().sum(dim=1)
-    return visible & (jump <= boundary_relative * length + boundary_absolute)
+    limits = relative, absolute, boundary_relative, boundary_absolute
+    flow_ab, flow_ba = _alike(flow_ab, flow_ba)
+    if compilable(flow_ab, flow_ba):
+        return _ruder_compiled(flow_ab, flow_ba, limits, motion_boundaries)
+    return _ruder_plain(flow_ab, flow_ba, limits, motion_boundaries)
 
 
 def gmflow_visible(
@@ -138,7 +132,7 @@ def gmflow_visible(
     counts as visible when it moves by no more than about `absolute`. Between the last pixel and one beyond, w~ fades.
     """
     _expect_not_negative(relative=relative, absolute=absolute)
-    pair = _paired(flow_ab, flow_ba)
+    pair = _paired(*_alike(flow_ab, flow_ba))
     surrounded = F.pad(pair.ba, (1, 1, 1, 1))  # one row of zeros, which goes on: zero padding
     back, known = _read(surrounded, F.pad(pair.unknown_ba, (1, 1, 1, 1)), pair.pixels + 1)
     limit = relative * (pair.ab.norm(dim=1) + pair.ba.norm(dim=1)) + absolute
@@ -164,7 +158,51 @@ class _Pair(NamedTuple):
     pixels: Float[Tensor, "b 2 h w"]  # where the pixels of a land in b; far outside where that is unknown
 
 
-def _paired(flow_ab: Tensor, flow_ba: Tensor) -> _Pair:
+def _ruder_compiled(
+    flow_ab: Tensor, flow_ba: Tensor, limits: tuple[float, float, float, float], boundaries: bool
+) -> Bool[Tensor, "b h w"]:
+    from stc_lab.geometry.kernels_visibility import ruder_rows
+
+    b, _, height, width = flow_ab.shape
+    filled = flow_ba.new_empty(0, 2, height, width)  # nothing to fill
+    if not (_whole(flow_ab) and _whole(flow_ba)):
+        filled = flow_ba.masked_fill(~known_flow(flow_ba)[:, None], 0.0)
+    flows = [flow.contiguous().numpy() for flow in (flow_ab, flow_ba, filled)]
+    scalar, visible = flows[0].dtype.type, torch.empty(b, height, width, dtype=torch.bool)
+    rest = tuple(map(scalar, limits)), scalar(UNKNOWN_FLOW), boundaries, visible.numpy()
+    threads = threads_for(visible.numel())
+    run_jobs(lambda part: ruder_rows(part, *flows, *rest), divided(b, height, threads), threads)
+    return visible
+
+
+def _whole(flow: Tensor) -> bool:
+    """Whether all of it is known."""
+    low, high = flow.aminmax()  # NaN if any is
+    return bool((low > -UNKNOWN_FLOW) & (high < UNKNOWN_FLOW))
+
+
+def _ruder_plain(
+    flow_ab: Tensor, flow_ba: Tensor, limits: tuple[float, float, float, float], boundaries: bool
+) -> Bool[Tensor, "b h w"]:
+    """The same in plain tensor operations, for every other device."""
+    relative, absolute, boundary_relative, boundary_absolute = limits
+    pair = _paired(flow_ab, flow_ba)
+    back, known = _read(pair.ba, pair.unknown_ba, pair.pixels)
+    error = (pair.ab + back).square().sum(dim=1)
+    length = pair.ab.square().sum(dim=1)
+    visible = known & inside(pair.pixels, *flow_ba.shape[-2:])
+    visible = visible & (error < relative * (length + back.square().sum(dim=1)) + absolute)
+    if not boundaries:
+        return visible
+    padded = F.pad(pair.ab, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    jump = across.square().sum(dim=1) + down.square().sum(dim=1)
+    return visible & (jump <= boundary_relative * length + boundary_absolute)
+
+
+def _alike(flow_ab: Tensor, flow_ba: Tensor) -> tuple[Tensor, Tensor]:
+    """Two flows of one size, checked, at least in float32 and without gradient."""
     expect_map("flow_ab", flow_ab, channels=2)
     expect_map("flow_ba", flow_ba, channels=2)
     expect_alike("flow_ba", flow_ba, "flow_ab", flow_ab)
@@ -173,7 +211,10 @@ def _paired(flow_ab: Tensor, flow_ba: Tensor) -> _Pair:
             f"flow_ab and flow_ba must have one size, got {list(flow_ab.shape[-2:])} and {list(flow_ba.shape[-2:])} px",
             hint=RESIZED_FLOW,
         )
-    flow_ab, flow_ba = lifted(flow_ab).detach(), lifted(flow_ba).detach()
+    return lifted(flow_ab).detach(), lifted(flow_ba).detach()
+
+
+def _paired(flow_ab: Tensor, flow_ba: Tensor) -> _Pair:
     unknown_ba = ~known_flow(flow_ba)[:, None]
     ab = flow_ab.masked_fill(~known_flow(flow_ab)[:, None], torch.nan)
     return _Pair(ab, flow_ba.masked_fill(unknown_ba, 0.0), unknown_ba, landing(flow_ab))

@@ -96,6 +96,25 @@ def test_ruder_is_the_slow_loop(boundaries: bool) -> None:
         assert np.array_equal(visible[i].numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("boundaries", [True, False])
+@pytest.mark.parametrize("size", [(12, 15), (1, 9), (9, 1), (2, 2)])
+@pytest.mark.parametrize("unknown", [None, torch.nan, 1e10, torch.inf])
+def test_the_compiled_check_is_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, boundaries: bool, size: tuple[int, int], unknown: float | None
+) -> None:
+    forward = (0.4 * random(3, 2, *size)).to(dtype)
+    backward = -forward + (0.5 * random(3, 2, *size, seed=2)).to(dtype)
+    forward[0], backward[0] = forward[0].round(), backward[0].round()  # from pixel to pixel: the neighbours have no say
+    if unknown is not None:
+        for flow, seed in ((forward, 3), (backward, 4)):
+            flow[random(3, 2, *size, seed=seed) > 1.3] = unknown
+    seen = ruder_visible(forward, backward, motion_boundaries=boundaries, boundary_absolute=0.4)
+    monkeypatch.setattr("stc_lab.geometry.occlusion.compilable", lambda *_: False)
+    assert torch.equal(seen, ruder_visible(forward, backward, motion_boundaries=boundaries, boundary_absolute=0.4))
+    assert unknown is not None or seen.any()
+
+
 def test_motion_boundaries_only_take_away() -> None:
     forward = torch.cat([constant_flow(2.0, 0.0, 8, 6), constant_flow(-1.0, 0.5, 8, 6)], dim=3)
     backward = -forward
