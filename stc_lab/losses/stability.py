@@ -172,11 +172,13 @@ def teacher_loss(
     teacher: Int64[Tensor, "b h w"] | Float[Tensor, "b k h w"],
     *,
     usable: Bool[Tensor, "b h w"] | None = None,
+    weight: Float[Tensor, "b h w"] | None = None,
 ) -> PixelLoss:
     """Keep to a teacher: cross-entropy with its labels (Azulay et al. 2021, section 5.1), or KL to its probabilities.
 
     Labels (int64; 255 = ignore) are the paper's data term. Probabilities (the teacher's softmax) give
-    KL(teacher || student), which is 0 where the two agree. Mean over the usable pixels; the teacher learns nothing.
+    KL(teacher || student), which is 0 where the two agree. Mean over the usable pixels, by their `weight` if there is
+    one (none below 0; a pixel of weight 0 is not usable); the teacher learns nothing.
     The paper's decoder gives a residual: `logits` is that plus the teacher's.
     Raises InputError if no pixel is usable.
     """
@@ -192,6 +194,10 @@ def teacher_loss(
     if seen.shape != (b, h, w):
         raise InputError(f"usable must be {[b, h, w]}, one for each pixel, got {list(seen.shape)}")
     seen = seen & (teacher != IGNORE) if by_labels else seen
+    if weight is not None:
+        if weight.shape != (b, h, w) or not bool(((weight >= 0) & (weight < torch.inf)).all()):
+            raise InputError(f"weight must be {[b, h, w]}, finite and not negative, got {list(weight.shape)}")
+        seen = seen & (weight > 0)
     support = seen.sum()
     if int(support) == 0:
         raise InputError("no usable pixel: the mask leaves none, or the teacher labels none")
@@ -211,6 +217,9 @@ def teacher_loss(
         told = torch.where(seen[:, None], teacher.detach().to(dtype), 0)
         drawn = (torch.special.xlogy(told, told) - told * own).sum(dim=1)
     drawn = torch.where(seen, drawn, 0)
+    if weight is not None:
+        share = torch.where(seen, weight.detach().to(dtype), 0)
+        drawn = drawn * share * (support / share.sum())
     return PixelLoss(drawn.sum() / support, support, drawn.detach())
 
 

@@ -41,6 +41,7 @@ class Step:
     depth: Float[Tensor, "b 1 h w"] | None = None  # of the frames of the logits
     flows: PairFlows | None = None  # between frames of the logits, by their numbers
     teacher: Int64[Tensor, "b h w"] | Float[Tensor, "b k h w"] | None = None  # its labels or its probabilities
+    teacher_weight: Float[Tensor, "b h w"] | None = None  # of each pixel; None: all alike
     features: tuple[Float[Tensor, "n d h w"], Float[Tensor, "n d h w"]] | None = None  # of frames t and t+k, projected
     feature_labels: tuple[Int64[Tensor, "n h w"], Int64[Tensor, "n h w"]] | None = None  # on their grid; 255 = ignore
     images: Float[Tensor, "m 3 hi wi"] | None = None  # any of them, in full size where the logits are coarse
@@ -142,10 +143,12 @@ def stability(step: Step, *, distance: Distance = "overlap", gradient: Gradient 
 
 
 def teacher(step: Step) -> Tensor:
-    """The data term of Azulay et al. 2021."""
+    """The data term of Azulay et al. 2021; 0 where the teacher is given no weight."""
     step.require("teacher", "logits", "teacher")
     assert step.logits is not None and step.teacher is not None
-    return teacher_loss(step.logits, step.teacher).total
+    if step.teacher_weight is not None and not bool((step.teacher_weight > 0).any()):
+        return step.logits.sum() * 0
+    return teacher_loss(step.logits, step.teacher, weight=step.teacher_weight).total
 
 
 def contrast(step: Step, *, temperature: float = 0.07, gradient: Learning = "both") -> Tensor:

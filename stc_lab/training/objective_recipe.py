@@ -53,6 +53,7 @@ class ObjectiveRecipe:
     pairs_of: str = "videos"  # any frames `gaps` apart; or labelled = labelled frames of one video, however far apart
     gaps: tuple[int, ...] = (1, 2, 4, 8)  # frames between the two of a pair; each step draws one of these
     anchored: float = 0.2  # share of the pairs of which one frame is labelled
+    partner: str = "own"  # or another, the control: in the later frame's place, along its warp, one of another video
     clips: int = 1  # per step, of consecutive frames
     clip_length: int = 4  # frames; all pairs of them are compared: 7 frames (Azulay et al. 2021) have 21
     frames: int = 8  # single frames per step, where no term asks for pairs or clips
@@ -61,6 +62,14 @@ class ObjectiveRecipe:
     flow: str = "rigid"  # of the pairs of a clip: from depth and poses; or dis, estimated from the images
     pseudo_labels: bool = True  # of the net as it starts, as labels of the features of unlabelled frames
     threshold: float = 0.5  # probability over which a pseudo-label is kept; 0 = all
+    # what the term teacher teaches
+    targets: str = "labels"  # sure labels of the net as it starts; or its probabilities; or those, fused along `warp`
+    views: tuple[int, ...] = (2, 4, 8)  # fused: frames between a frame and its neighbours, both ways
+    label_votes: float = 0.0  # fused: how much each labelled frame's label counts wherever it is seen, own views: 1
+    sharpness: float = 1.0  # power that probabilities are raised to
+    confidence: float = 0.0  # pixels count as the likeliest class's probability to this power
+    balanced: bool = False  # pixels count as their class does in the cross-entropy
+    augmented: bool = False  # flip, zoom and jitter frames and targets as labelled frames are
     projection: int = 128  # channels of the features that are contrasted
     # optimiser
     steps: int = 500
@@ -88,13 +97,13 @@ class ObjectiveRecipe:
         if unknown:
             raise InputError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(legal)}")
         # JSON has no tuples.
-        tuples = {name: _as_tuple(values[name]) for name in ("terms", "gaps") if name in values}
+        tuples = {name: _as_tuple(values[name]) for name in ("terms", "gaps", "views") if name in values}
         return cls(**{**values, **tuples})
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values, in JSON's types."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "gaps": list(self.gaps), "terms": Objective(self.terms).to_json()}
+        return {**values, "gaps": list(self.gaps), "views": list(self.views), "terms": Objective(self.terms).to_json()}
 
     @property
     def needs(self) -> frozenset[str]:
@@ -113,6 +122,12 @@ class ObjectiveRecipe:
                 raise InputError(f"{_listing(kind)} compare frames of {kind}, but the recipe draws {kind}=0")
         if "frames" in self.needs and not self.needs & {"pairs", "clips"} and self.frames == 0:
             raise InputError("the terms look at frames without labels, but the recipe draws frames=0")
+        if self.partner == "another" and self.needs & {"features", "depth"}:
+            raise InputError(
+                "partner='another' is a control of terms that compare logits along a warp, and of no other"
+            )
+        if self.targets != "labels":
+            self._expect_targets()
         if self.labelled > 0:
             return
         anchored = "pairs" in self.needs and (self.anchored > 0 or self.pairs_of == "labelled")
@@ -123,6 +138,14 @@ class ObjectiveRecipe:
                 "contrast without pseudo-labels",
                 hint="without labels: anchored=0, and the term teacher in place of cross_entropy",
             )
+
+    def _expect_targets(self) -> None:
+        if "teacher" not in self.names:
+            raise InputError(f"targets={self.targets!r} are those of the term teacher, which is not listed")
+        if self.augmented and self.needs & {"pairs", "clips", "images"}:
+            raise InputError("augmented frames cannot be those of pairs or clips too, whose geometry would be wrong")
+        if self.labelled == 0 and (self.label_votes > 0 or self.balanced):
+            raise InputError("label_votes and balanced rest on labelled frames, but labelled is 0")
 
 
 def _as_tuple(value: Any) -> Any:
@@ -137,6 +160,8 @@ _CHOICES = {
     "pairs_of": ("videos", "labelled"),
     "warp": ("geometry", "identity"),
     "flow": ("rigid", "dis"),
+    "partner": ("own", "another"),
+    "targets": ("labels", "probabilities", "fused"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "labelled": (0, math.inf),
@@ -152,6 +177,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "frames": (0, math.inf),
     "threshold": (0, 0.999),
     "projection": (1, math.inf),
+    "views": (1, math.inf),
+    "label_votes": (0, math.inf),
+    "sharpness": (0.1, 100),
+    "confidence": (0, 100),
     "steps": (1, math.inf),
     "learning_rate": (1e-9, 1),
     "head_learning_rate": (1e-9, 1),

@@ -19,8 +19,9 @@ from stc_lab.training.objective_recipe import ObjectiveRecipe
 from stc_lab.training.pairs import PairSampler, pair_directions
 from stc_lab.training.schedule import stream
 from stc_lab.training.supervised import IGNORE, class_weights, draw_labelled
+from stc_lab.training.targets import TargetMemory, augmented
 
-STREAMS = ("labelled", "pairs", "clips", "frames", "terms")
+STREAMS = ("labelled", "pairs", "clips", "frames", "terms", "partners", "views")
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,13 @@ class _Rows:
 
     earlier: tuple[int, ...] = ()  # of the pairs
     later: tuple[int, ...] = ()
+    partners: tuple[int, ...] = ()  # whose images stand in the place of the later frames': their own, but in a control
     clips: tuple[tuple[int, ...], ...] = ()
     single: tuple[int, ...] = ()
 
     @property
     def all(self) -> list[int]:
-        return [*self.earlier, *self.later, *(row for clip in self.clips for row in clip), *self.single]
+        return [*self.earlier, *self.partners, *(row for clip in self.clips for row in clip), *self.single]
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,13 @@ class StepMaker:
             )
         self.clips = ClipSampler(videos, recipe.clip_length) if "clips" in needs else None
         self.flows = FlowMemory(flow=recipe.flow, stride=self.stride, warp=recipe.warp)
-        self.teacher = PseudoLabelMemory(model, recipe.threshold) if "teacher" in needs else None
+        of_labels = "features" in needs or recipe.targets == "labels"
+        self.teacher = PseudoLabelMemory(model, recipe.threshold) if "teacher" in needs and of_labels else None
+        self.targets = (
+            TargetMemory(model, memory, recipe, self.labelled, self.weights)
+            if "teacher" in recipe.names and recipe.targets != "labels"
+            else None
+        )
 
     def make(self) -> Made:
         """Draw the frames of a step and run the net on them."""
@@ -104,6 +112,11 @@ class StepMaker:
             images, labels = [drawn], labels[:, :: self.stride, :: self.stride]
         rows = self._draw()
         frames = self.memory.frames(rows.all).to(self.device) if rows.all else None
+        if frames is not None and self.targets is not None:
+            targets = self.targets.probabilities(rows.all).to(self.device)
+            if recipe.augmented:
+                shown, targets = augmented(frames.image, targets, recipe, self.generators["views"])
+                frames = replace(frames, image=shown)
         if frames is not None:
             images.append(frames.image)
         logits, features = self._run(torch.cat(images))
@@ -119,7 +132,10 @@ class StepMaker:
             assert frames.depth is not None
             knows["depth"] = _above(frames.depth[..., :: self.stride, :: self.stride], first, 0)
         taught = None if self.teacher is None else self.teacher.labels(rows.all, frames.image)
-        if taught is not None and "teacher" in recipe.names:
+        if self.targets is not None:
+            knows["teacher"] = torch.cat([logits[:first].detach().softmax(dim=1), targets])
+            knows["teacher_weight"] = _above(self.targets.weight(targets), first, 0)
+        elif taught is not None and "teacher" in recipe.names:
             knows["teacher"] = _above(taught, first, IGNORE)
         if "warp" in needs:
             knows["pairs"] = self._directions(rows, frames, logits[first:])
@@ -139,7 +155,8 @@ class StepMaker:
         recipe, rows = self.recipe, _Rows()
         if self.pairs is not None:
             earlier, later = self.pairs.draw(recipe.pairs, self.generators["pairs"])
-            rows = replace(rows, earlier=tuple(earlier), later=tuple(later))
+            partners = later if recipe.partner == "own" else self._strangers(later)
+            rows = replace(rows, earlier=tuple(earlier), later=tuple(later), partners=tuple(partners))
         if self.clips is not None:
             drawn = self.clips.draw(recipe.clips, self.generators["clips"])
             rows = replace(rows, clips=tuple(map(tuple, drawn)))
@@ -148,6 +165,17 @@ class StepMaker:
             single = torch.randint(count, (recipe.frames,), generator=self.generators["frames"])
             rows = replace(rows, single=tuple(single.tolist()))
         return rows
+
+    def _strangers(self, rows: Sequence[int]) -> list[int]:
+        """For each row one of any other video, all of them equally likely."""
+        videos, found = self.memory.videos, []
+        if len(videos.names) < 2:
+            raise InputError("partner='another' takes frames of other videos, but there is only one video")
+        for name in videos.videos_of(rows):
+            first, count = videos.row(name, 0), videos.frame_count(name)
+            drawn = int(torch.randint(len(videos) - count, (), generator=self.generators["partners"]))
+            found.append(drawn if drawn < first else drawn + count)
+        return found
 
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Coarse logits of all frames, and projected features of the pairs' frames, earlier and later."""
@@ -165,13 +193,15 @@ class StepMaker:
         both = slice(0, count), slice(count, 2 * count)
         edges = None
         if "edges" in self.recipe.needs:
-            own = (rows.earlier, rows.later)
+            own = (rows.earlier, rows.partners)
             found = [
                 self.memory.edges(of, frames.image[part], stride=self.stride)
                 for of, part in zip(own, both, strict=True)
             ]
             edges = found[0], found[1]
-        coarse = frames[both[0]].strided(self.stride), frames[both[1]].strided(self.stride)
+        # Where a stranger stands in, the warp is still that of the pair.
+        later = frames[both[1]] if rows.partners == rows.later else self.memory.frames(rows.later).to(self.device)
+        coarse = frames[both[0]].strided(self.stride), later.strided(self.stride)
         ways = pair_directions((logits[both[0]], logits[both[1]]), coarse, edges, warp=self.recipe.warp)
         if "weight" in self.recipe.needs:
             return tuple(replace(way, weight=way.logits_target.detach().softmax(dim=1)) for way in ways)

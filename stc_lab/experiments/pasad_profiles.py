@@ -1,0 +1,189 @@
+"""What Tables 1 and 2 of Pasad et al. 2020 are made of on rooms: profiles, rows, and the recipe of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stc_lab.errors import InputError
+from stc_lab.training import ObjectiveRecipe, SegmentationRecipe
+
+STRENGTH_NAMES = ("equal weight", "equalised")
+WEIGHT = 0.3  # of the consistency loss; the paper names none
+LEARNING_RATE = 1.5e-3
+# Weights, spaces, gaps and pressures compared on validation rooms (one seed, 200 labels) before the rows were fixed.
+TRIED_BEFORE = 15
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All that a profile fixes."""
+
+    name: str
+    rooms: str  # preset of dolly rooms for training
+    counts: tuple[int, ...]  # nested label counts
+    seeds: tuple[int, ...]
+    ablation_count: int  # the low count of Table 2
+    baseline_steps: int
+    steps: int  # of every continuation
+    test_rooms: int  # never seen before
+    rows: tuple[str, ...]  # of Table 1 and its controls
+    ablation: tuple[str, ...]  # rows of Table 2
+    strengths: tuple[str, ...] = STRENGTH_NAMES
+    gaps: tuple[int, ...] = (1, 2, 4, 8)
+    channels: int = 32  # of the net
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to go on with a baseline."""
+
+    sentence: str  # what it is, for tables
+    terms: tuple[tuple[Any, ...], ...]  # beside the cross-entropy
+    geometry: str = "exact"  # or learned: from the images of the training videos alone
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe
+    control: bool = False
+    tried: int = TRIED_BEFORE  # settings compared on validation rooms before this one was taken
+
+
+def _eq1(uniform: float, label_prior: float, pixel_prior: float) -> tuple[Any, ...]:
+    options = {"uniform": uniform, "label_prior": label_prior, "pixel_prior": pixel_prior}
+    return ("logits_consistency", WEIGHT, options)
+
+
+_PAPER = (_eq1(0.2, 0.4, 0.4),)
+_PSEUDO = ("pseudo_label_cross_entropy", WEIGHT)
+ROWS: dict[str, Row] = {
+    "baseline continued": Row("the same further steps without any consistency loss", (), tried=0),
+    "consistency": Row("Eq. 1 along exact depth and motion", _PAPER),
+    "consistency, learned geometry": Row(
+        "Eq. 1 along depth, motion and focal length learned from the images alone", _PAPER, geometry="learned"
+    ),
+    "identity warp": Row(
+        "Eq. 1 between the same pixels, without a warp", _PAPER, changes={"warp": "identity"}, control=True
+    ),
+    "another room": Row(
+        "Eq. 1 along the warp of a pair whose later frame is one of another room",
+        _PAPER,
+        changes={"partner": "another"},
+        control=True,
+    ),
+    "self-distillation": Row(
+        "keep to what the baseline itself says of single frames",
+        (("teacher", 2.0),),
+        changes={"targets": "probabilities"},
+        control=True,
+    ),
+}
+ABLATION: dict[str, Row] = {
+    "baseline continued": ROWS["baseline continued"],
+    "uniform": Row("Eq. 1, every pixel and class alike", (_eq1(1, 0, 0),)),
+    "label prior": Row("Eq. 1, only the class believed at the pixel", (_eq1(0, 1, 0),)),
+    "pixel prior": Row("Eq. 1, only pixels on an image edge", (_eq1(0, 0, 1),)),
+    "all three": Row("Eq. 1 with the paper's weights 0.2, 0.4, 0.4", _PAPER),
+    "pseudo-label CE": Row("cross-entropy of the warped logits with the predicted class", (_PSEUDO,)),
+    "all three + pseudo-label CE": Row("both of the above", (*_PAPER, _PSEUDO)),
+}
+
+_ALL = tuple(ROWS)
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "tiny",
+            "tiny",
+            (3, 6),
+            (0,),
+            3,
+            30,
+            6,
+            2,
+            _ALL,
+            tuple(ABLATION),
+            gaps=(1, 2),
+            channels=8,
+            widths=(8, 8, 8, 8),
+        ),
+        Profile(
+            "quick",
+            "quick",
+            (32, 128),
+            (0,),
+            32,
+            300,
+            100,
+            12,
+            ("baseline continued", "consistency", "identity warp"),
+            ("baseline continued", "uniform", "all three", "pseudo-label CE"),
+            strengths=("equal weight",),
+        ),
+        Profile(
+            "full", "full", (50, 100, 200, 400, 800, 1600), (0, 1, 2, 3, 4), 100, 1500, 500, 60, _ALL, tuple(ABLATION)
+        ),
+        Profile(
+            "paper",
+            "full",
+            (50, 100, 200, 400, 800, 1600),
+            tuple(range(10)),
+            100,
+            6000,
+            3000,
+            200,
+            _ALL,
+            tuple(ABLATION),
+        ),
+    )
+}
+
+
+def row_of(name: str) -> Row:
+    """A row of either table."""
+    known = {**ABLATION, **ROWS}
+    if name not in known:
+        raise InputError(f"no row is called {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def planned_rows(profile: Profile) -> list[tuple[str, int, int, str]]:
+    """(row, count, seed, strength) of every continuation of a profile, none twice.
+
+    Table 2 shares two runs with Table 1: the baseline continued, which knows no strength, and at equal weight "all
+    three", which is "consistency".
+    """
+    table_1 = [
+        (row, count, seed, STRENGTH_NAMES[0])
+        for count in profile.counts
+        for seed in profile.seeds
+        for row in profile.rows
+    ]
+    shared = {"baseline continued", "all three"}
+    table_2 = [
+        (row, profile.ablation_count, seed, strength)
+        for strength in profile.strengths
+        for seed in profile.seeds
+        for row in profile.ablation
+        if row not in shared or (row == "all three" and strength != STRENGTH_NAMES[0])
+    ]
+    return table_1 + table_2
+
+
+def baseline_recipe(profile: Profile, count: int, seed: int) -> SegmentationRecipe:
+    """The supervised phase with `count` labelled frames; those of a smaller count of the same seed are among them."""
+    return SegmentationRecipe.baseline("full", labelled=count, steps=profile.baseline_steps, seed=seed)
+
+
+def row_recipe(profile: Profile, row: str, count: int, seed: int, *, strength: str = "equal weight") -> ObjectiveRecipe:
+    """How a row goes on; at strength "equalised" `train_row` multiplies its terms by what it measures at the start."""
+    if strength not in STRENGTH_NAMES:
+        raise InputError(f"strength must be one of {', '.join(STRENGTH_NAMES)}, got {strength!r}")
+    kind = row_of(row)
+    fixed = {
+        "terms": (("cross_entropy", 1.0), *kind.terms),
+        "labelled": count,
+        "steps": profile.steps,
+        "learning_rate": LEARNING_RATE,
+        "gaps": profile.gaps,
+        "views": tuple(gap for gap in (2, 4, 8) if gap <= max(profile.gaps)),
+        "seed": seed,
+    }
+    return ObjectiveRecipe(**{**fixed, **kind.changes})

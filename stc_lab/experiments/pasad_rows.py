@@ -1,0 +1,252 @@
+"""Tables 1 and 2 of Pasad et al. 2020 on rooms, one node at a time: what is trained, from what, and how it is judged.
+
+A net is trained on a few labelled frames, and then goes on in several ways that differ in one thing each: along exact
+or learned geometry, and as controls without it. Every function here does the work of one node, and can be stopped and
+called again: a training goes on from its last checkpoint.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stc_lab.data import Clip, Videos, array_videos
+from stc_lab.data.rooms import PRESETS, rooms_videos
+from stc_lab.data.rooms.videos import INFO
+from stc_lab.errors import InputError
+from stc_lab.experiments.pasad_geometry import geometry_of, with_geometry
+from stc_lab.experiments.pasad_profiles import (
+    ABLATION,
+    PROFILES,
+    ROWS,
+    STRENGTH_NAMES,
+    Profile,
+    Row,
+    baseline_recipe,
+    planned_rows,
+    row_of,
+    row_recipe,
+)
+from stc_lab.metrics import ConfusionMatrix
+from stc_lab.models import FPNSegmenter, load_model, save_model
+from stc_lab.training import (
+    FrameMemory,
+    ObjectiveRecipe,
+    SegmentationRecipe,
+    evaluate,
+    train,
+    train_objective,
+)
+from stc_lab.training.strengths import equalised_terms
+
+__all__ = [
+    "ABLATION",
+    "MODEL",
+    "PROFILES",
+    "ROWS",
+    "STRENGTH_NAMES",
+    "Profile",
+    "Row",
+    "baseline_recipe",
+    "evaluate_model",
+    "judging_videos",
+    "learn_geometry",
+    "planned_rows",
+    "render",
+    "row_of",
+    "row_recipe",
+    "train_baseline",
+    "train_row",
+    "training_videos",
+]
+
+MODEL, CHECKPOINT, STRENGTHS = "model.safetensors", "checkpoint.safetensors", "strengths.json"
+FIRST_TEST_ROOM = 30  # those before were looked at while the kit was built
+Log = Callable[[dict[str, Any]], None]
+
+
+def training_videos(profile: Profile, *, geometry: str = "exact") -> Videos:
+    """The training rooms, with their true geometry or with the learned one in its place."""
+    videos = rooms_videos("train", PRESETS[profile.rooms])
+    return videos if geometry == "exact" else with_geometry(videos, geometry_of(videos))
+
+
+def judging_videos(profile: Profile, split: str) -> Videos:
+    """Validation rooms, on which all was chosen; or test rooms that nothing was chosen on, nor looked at before."""
+    if split == "validation":
+        return rooms_videos("val", PRESETS[profile.rooms])
+    if split != "test":
+        raise InputError(f"split must be validation or test, got {split!r}")
+    config = replace(PRESETS[profile.rooms], test_scenes=FIRST_TEST_ROOM + profile.test_rooms)
+    table = rooms_videos("test", config).table
+    return array_videos(INFO, table.select(range(FIRST_TEST_ROOM * config.frames, len(table))))
+
+
+def render(profile: Profile) -> dict[str, int]:
+    """Make sure that all videos are in the cache; frames of each split."""
+    splits = {"training": training_videos(profile)}
+    splits |= {split: judging_videos(profile, split) for split in ("validation", "test")}
+    return {name: len(videos) for name, videos in splits.items()}
+
+
+def learn_geometry(profile: Profile, *, log: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Depth, motion and focal length of the training videos from their images alone, into the cache."""
+    found = geometry_of(rooms_videos("train", PRESETS[profile.rooms]), log=log)
+    return {"videos": len(found), "focal_ratio": next(iter(found.values())).focal_ratio}
+
+
+def train_baseline(profile: Profile, count: int, seed: int, *, folder: Path, log: Log | None = None) -> None:
+    """Write `folder/model.safetensors`, all or nothing; what is there already is left as it is."""
+    if (folder / MODEL).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = training_videos(profile)
+    model = _new_net(profile, videos, seed)
+    recipe = baseline_recipe(profile, count, seed)
+    memory, began = FrameMemory(videos), time.process_time()
+    with _denormals_flushed():
+        result = train(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
+    notes = _notes(profile, "baseline", "baseline", STRENGTH_NAMES[0], recipe, memory, result.labelled_rows, tried=3)
+    _finish(folder, model, {**notes, "seconds": time.process_time() - began})
+
+
+def train_row(
+    profile: Profile,
+    row: str,
+    count: int,
+    seed: int,
+    *,
+    start: Path,
+    folder: Path,
+    strength: str = "equal weight",
+    log: Log | None = None,
+) -> None:
+    """Go on from the baseline in the file `start`; write `folder/model.safetensors`, all or nothing."""
+    if (folder / MODEL).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = row_of(row)
+    videos = training_videos(profile, geometry=kind.geometry)
+    model = load_model(start, FPNSegmenter).model
+    recipe = row_recipe(profile, row, count, seed, strength=strength)
+    memory, began = FrameMemory(videos), time.process_time()
+    with _denormals_flushed():
+        scales: dict[str, float] = {}
+        if strength == "equalised" and kind.terms:
+            recipe, scales = _equalised(model, memory, recipe, folder)
+        result = train_objective(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
+    notes = _notes(profile, "row", row, strength, recipe, memory, result.labelled_rows, tried=kind.tried)
+    _finish(folder, model, {**notes, "scales": scales, "seconds": time.process_time() - began})
+
+
+def evaluate_model(profile: Profile, model: Path, *, split: str = "test") -> dict[str, Any]:
+    """Scores of a trained file on test or validation rooms, in JSON's types; shares are 0..1."""
+    stored = load_model(model, FPNSegmenter)
+    videos = judging_videos(profile, split)
+    confusion = ConfusionMatrix(stored.model.num_classes)
+
+    def count(clip: Clip, prediction: Tensor) -> None:
+        assert clip.label is not None
+        confusion.add(prediction, clip.label)
+
+    scores = evaluate(stored.model, videos, each=count)
+    by_class = confusion.results()
+    agreement, steady = scores.temporal_agreement, scores.video_consistency
+    known = {name: value for name, value in stored.metadata.items() if name not in ("recipe", "labelled_rows")}
+    return {
+        **known,
+        "split": split,
+        "miou": scores.scores.miou,
+        "accuracy": scores.scores.accuracy,
+        "temporal_agreement": None if agreement is None else agreement.value,
+        "vc8": None if steady is None else steady.value,
+        "iou": _named(by_class.iou),
+        "recall": _named(by_class.recall),
+        "confusion": confusion.counts.tolist(),
+        "frequency": _named(by_class.frequency),
+    }
+
+
+def _new_net(profile: Profile, videos: Videos, seed: int) -> FPNSegmenter:
+    generator = torch.Generator().manual_seed(seed)
+    return FPNSegmenter(len(videos.info.classes), profile.widths, profile.channels, generator=generator)
+
+
+def _equalised(
+    model: FPNSegmenter, memory: FrameMemory, recipe: ObjectiveRecipe, folder: Path
+) -> tuple[ObjectiveRecipe, dict[str, float]]:
+    """The recipe with its terms scaled; the scales are kept, so that a run that was stopped goes on with the same."""
+    path = folder / STRENGTHS
+    if not path.exists():
+        _, scales = equalised_terms(model, memory, recipe)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(scales), encoding="utf-8")
+        os.replace(partial, path)
+    scales = json.loads(path.read_text(encoding="utf-8"))
+    return replace(recipe, terms=equalised_terms(model, memory, recipe, scales=scales)[0]), scales
+
+
+def _notes(
+    profile: Profile,
+    kind: str,
+    row: str,
+    strength: str,
+    recipe: SegmentationRecipe | ObjectiveRecipe,
+    memory: FrameMemory,
+    labelled: Sequence[int],
+    *,
+    tried: int,
+) -> dict[str, Any]:
+    return {
+        "profile": profile.name,
+        "kind": kind,
+        "row": row,
+        "strength": strength,
+        "count": recipe.labelled,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "tried": tried,
+        "train_frequency": _named(_shares(memory, labelled)),
+        "recipe": recipe.to_dict(),
+        "labelled_rows": list(labelled),
+    }
+
+
+def _shares(memory: FrameMemory, rows: Sequence[int]) -> Tensor:
+    """Share of each class of the labelled pixels of some frames."""
+    classes, ignore = len(memory.videos.info.classes), memory.videos.info.ignore_index
+    count = torch.zeros(classes, dtype=torch.int64)
+    for clip in memory.parts(rows):
+        clip.require("label")
+        assert clip.label is not None
+        count += torch.bincount(clip.label[clip.label != ignore], minlength=classes)
+    return count.double() / count.sum()
+
+
+def _named(values: Tensor) -> dict[str, float | None]:
+    return {
+        name: None if value != value else round(value, 6)
+        for name, value in zip(INFO.classes, values.tolist(), strict=True)
+    }
+
+
+def _finish(folder: Path, model: FPNSegmenter, notes: dict[str, Any]) -> None:
+    save_model(folder / MODEL, model, notes)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers too small for the usual form of float32 count as 0: they are ten times slower, and tell nothing."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
