@@ -7,9 +7,10 @@ from pathlib import Path
 
 from stc_lab.data.load import load
 from stc_lab.errors import InputError
+from stc_lab.experiments.execution import RunFailed
 from stc_lab.experiments.places import figures_folder, real_data_root, runs_folder
 from stc_lab.experiments.recipes import Data, GeometryAndWarping, LogitsConsistency, RealVideo, Recipe, StartHere
-from stc_lab.experiments.runs import Run, RunFailed, execute, publish_figures
+from stc_lab.experiments.runs import Run, execute, publish_figures
 from stc_lab.experiments.summary import Failure, write_summary
 
 WALK_THROUGH: tuple[Recipe, ...] = (StartHere(), Data(), GeometryAndWarping(), LogitsConsistency())

@@ -14,7 +14,8 @@ import pytest
 from tiny_notebooks import Tiny, write_project
 
 from stc_lab.experiments import runs
-from stc_lab.experiments.runs import RunFailed, execute, publish_figures
+from stc_lab.experiments.execution import RunFailed
+from stc_lab.experiments.runs import execute, publish_figures
 
 WORK = """
 from stc_lab.experiments import figures_folder, report
