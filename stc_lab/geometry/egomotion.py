@@ -18,7 +18,7 @@ from stc_lab.errors import InputError
 from stc_lab.geometry.camera import MIN_DEPTH, Camera
 from stc_lab.geometry.checks import expect_alike, expect_camera, expect_depth, expect_map
 from stc_lab.geometry.compiled import compilable
-from stc_lab.geometry.flow import UNKNOWN_FLOW, Flow
+from stc_lab.geometry.flow import UNKNOWN_FLOW, Flow, lifted
 from stc_lab.geometry.landing import Landing, landing_errors
 from stc_lab.geometry.pose import check_pose, compose_poses, invert_pose, pose_from
 
@@ -41,7 +41,8 @@ class Trust:
 class Sight:
     """What is known of pairs of frames a, b: the depth of each, the flow both ways, and the camera of both.
 
-    Depth and flow lie on one grid, that of `camera`. Flow that is not `visible` is left out.
+    Depth and flow lie on one grid, that of `camera`. Flow that is not `visible` is left out. Half precision is lifted
+    to float32, so that every motion found from a sight is of the camera's dtype.
     """
 
     depth_a: Float[Tensor, "p 1 h w"]
@@ -61,8 +62,19 @@ class Sight:
                     f"{list(depth.shape[-2:])} px",
                     hint="a resized flow must also be scaled, its unit is the pixel",
                 )
+            expected = [len(flow.flow), *flow.flow.shape[-2:]]
+            if list(flow.visible.shape) != expected or flow.visible.dtype != torch.bool:
+                raise InputError(
+                    f"the flow's visible must be bool {expected}, got {flow.visible.dtype} {list(flow.visible.shape)}"
+                )
             expect_camera(f"depth_{name}", depth, "camera", self.camera)
         expect_alike("depth_a", self.depth_a, "depth_b", self.depth_b)
+        for name in ("depth_a", "depth_b"):
+            object.__setattr__(self, name, lifted(getattr(self, name)))
+        for name in ("flow_ab", "flow_ba"):
+            flow = getattr(self, name)
+            if flow.flow.dtype != lifted(flow.flow).dtype:
+                object.__setattr__(self, name, Flow(lifted(flow.flow), flow.visible))
 
     def __getitem__(self, pairs: Bool[Tensor, " p"]) -> "Sight":
         K = self.camera.K
@@ -89,9 +101,7 @@ def fit_motion(
         raise InputError(f"iterations must be at least 1, got {iterations}")
     T = torch.eye(4, dtype=sight.depth_a.dtype, device=sight.depth_a.device).repeat(len(sight.depth_a), 1, 1)
     if start is not None:
-        check_pose(start, "start")
-        expect_alike("start", start, "depth_a", sight.depth_a)
-        T = start
+        T = _checked("start", start, sight)
     for number in range(iterations):
         share = number / max(1, iterations - 1)
         scale = trust.flow * 25 ** (1 - share) * 2**share
@@ -111,7 +121,7 @@ def focal_step(
     nothing. Sum both over pairs: the Gauss-Newton step of one shared log f is -slope / curvature. Only pairs that turn
     tell much.
     """
-    check_pose(T_b_a, "T_b_a")
+    T_b_a = _checked("T_b_a", T_b_a, sight)
     H, g = _normal_equations(sight, T_b_a, trust, 2 * trust.flow)
     cross, own = H[:, :6, 6:], H[:, 6, 6]
     solved = torch.linalg.solve(_damped(H[:, :6, :6]), torch.cat([cross, g[:, :6, None]], dim=2))
@@ -131,7 +141,7 @@ def depth_steps(
     prior. A match further than `across` deviations from its epipolar line counts for little, as one does that is
     further than `along` from where the depth puts it.
     """
-    check_pose(T_b_a, "T_b_a")
+    T_b_a = _checked("T_b_a", T_b_a, sight)
     found = []
     for depth, flow, T in (
         (sight.depth_a, sight.flow_ab, T_b_a),
@@ -151,6 +161,13 @@ def depth_steps(
         weight = weight * _falling(error_along, along * trust.flow) * _falling(error_across, across * trust.flow)
         found.append(((weight * squared).reshape(depth.shape), (-weight * product_along).reshape(depth.shape)))
     return tuple(found)
+
+
+def _checked(name: str, T: Tensor, sight: Sight) -> Float[Tensor, "p 4 4"]:
+    """A motion for each pair of the sight, in its dtype."""
+    check_pose(T, name)
+    expect_alike(name, T, "depth_a", sight.depth_a)
+    return lifted(T)
 
 
 def _normal_equations(

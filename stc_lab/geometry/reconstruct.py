@@ -4,6 +4,7 @@ Each frame's depth is triangulated from all of its matches at once, which says f
 matches say nothing, the depth it started from stays.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from stc_lab.errors import InputError
 from stc_lab.geometry.camera import Camera
 from stc_lab.geometry.checks import expect_camera, expect_depth
 from stc_lab.geometry.egomotion import Sight, Trust, depth_steps, fit_motion
-from stc_lab.geometry.flow import Flow
+from stc_lab.geometry.flow import Flow, lifted
 
 MOST_STEP = 0.4  # of log depth in one step: the derivatives hold near by only
 _TELLING = 25.0  # information (1 / variance of log depth, 20 %) at which a depth counts half
@@ -61,11 +62,11 @@ def reconstruct(
     """
     expect_depth("depth", depth)
     expect_camera("depth", depth, "camera", camera)
-    if sweeps < 1 or not doubt > 0:
-        raise InputError(f"sweeps must be at least 1 and doubt above 0, got {sweeps} and {doubt}")
+    if sweeps < 1 or not 0 < doubt < math.inf:
+        raise InputError(f"sweeps must be at least 1 and doubt above 0 and finite, got {sweeps} and {doubt}")
     if len(matches.pairs) == 0 or int(matches.pairs.min()) < 0 or int(matches.pairs.max()) >= len(depth):
         raise InputError(f"matches.pairs must name frames 0 to {len(depth) - 1}, at least one pair of them")
-    start = log_depth = depth.log()
+    start = log_depth = lifted(depth).log()
     T: Tensor | None = None
     information = torch.zeros_like(depth)
     for sweep in range(sweeps):

@@ -268,7 +268,6 @@ def test_a_mask_picks_pairs_with_their_cameras() -> None:
         assert torch.equal(picked.camera.K, sight.camera.K if cameras == 1 else sight.camera.K[[1, 3]])
 
 
-@pytest.mark.xfail(reason="half precision is not lifted to float32 before the loops", strict=True)
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 def test_half_precision_is_lifted(half: torch.dtype) -> None:
     sight, T = exact_sight(2, seed=21, dtype=torch.float32)

@@ -193,3 +193,12 @@ def test_single_precision_does_as_well(room: Room) -> None:
     found = reconstruct(Matches(PAIRS, *flows), room.start.float(), camera, sweeps=6)
     assert found.depth.dtype == found.T_j_i.dtype == torch.float32
     assert room.error(found.depth.double()) < 0.25 * room.error(room.start)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_lifted(room: Room, half: torch.dtype) -> None:
+    flows = (Flow(flow.flow.to(half), flow.visible) for flow in (room.matches.forward, room.matches.backward))
+    camera = Camera(room.camera.K.float(), *room.camera.size)
+    found = reconstruct(Matches(PAIRS, *flows), room.start.to(half), camera, sweeps=2)
+    assert found.depth.dtype == found.T_j_i.dtype == torch.float32
+    assert room.error(found.depth.double()) < room.error(room.start) / 2
