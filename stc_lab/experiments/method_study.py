@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -84,6 +84,7 @@ def tried_recipes(name: str, videos: Videos, *, steps: int = 100, **changes: Any
     }
 
 
+@runtime_checkable
 class Measured(Protocol):
     """One way of going on with a net, with one seed, trained now or kept."""
 

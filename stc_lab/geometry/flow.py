@@ -85,7 +85,9 @@ def dis_flow(
             estimator.setFinestScale(0)
             estimator.setVariationalRefinementIterations(10)
         flows.append(estimator.calc(grey_a, grey_b, None))  # type: ignore[call-overload]  # no first guess
-    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(image_a.device, working_dtype(image_a))
+    # Plane by plane once, here: every check and warp that reads the flow would make a copy of its own.
+    flow = torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous()
+    return flow.to(image_a.device, working_dtype(image_a))
 
 
 def check_dis_preset(preset: str) -> None:

@@ -94,7 +94,11 @@ def _fixed_ids(svg: bytes, name: str) -> bytes:
 def _page(figure: go.Figure, name: str, alt: str) -> str:
     """A page that a screen reader can read: the figure has a label, and the same words stand below it."""
     plot = figure.to_html(
-        full_html=False, include_plotlyjs="directory", div_id=f"figure-{name}", config={"displaylogo": False}
+        full_html=False,
+        include_plotlyjs="directory",
+        div_id=f"figure-{name}",
+        config={"displaylogo": False},
+        auto_play=False,  # what moves starts when the reader asks for it
     )
     title = html.escape(re.sub(r"<[^>]+>", " ", figure.layout.title.text or name))
     text = html.escape(alt)

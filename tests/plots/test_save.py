@@ -55,6 +55,13 @@ def test_the_page_says_in_words_what_it_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_browser")
+def test_an_animation_waits_until_it_is_started(tmp_path: Path) -> None:
+    moving = go.Figure(FIGURE).update(frames=[go.Frame(data=[go.Scatter(x=[0, 1], y=[1, 0])], name="1")])
+    page = save_figure(moving, "moving", tmp_path, alt=ALT).html.read_text()
+    assert "Plotly.addFrames" in page and "Plotly.animate" not in page
+
+
+@pytest.mark.usefixtures("no_browser")
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
     first = save_figure(FIGURE, "agreement", tmp_path / "a", alt=ALT)
     second = save_figure(FIGURE, "agreement", tmp_path / "b", alt=ALT)
