@@ -73,7 +73,7 @@ class ChapterStudy:
 
 STUDIES: Mapping[str, ChapterStudy] = MappingProxyType(
     {
-        "04": ChapterStudy("04", preset="full", steps=500),
+        "04": ChapterStudy("04", preset="full", steps=300),
         "07": ChapterStudy("07", seeds=(0, 1, 2, 3, 4)),
         "08": ChapterStudy("08"),
         "10": ChapterStudy("10", steps=100),
