@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,22 +108,60 @@ def lab_server(folder: Path) -> Iterator[str]:
             "--ServerApp.disable_check_xsrf=True",
             f"--ServerApp.root_dir={folder}",
         ]
-        log = (Path(temporary) / "server.log").open("wb")
-        server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=os.name == "posix"
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            _wait_for(address, server)
+        with _serving(command, environment, port, "/api/status", Path(temporary)) as address:
             yield address
-        finally:
-            (os.killpg if os.name == "posix" else os.kill)(server.pid, signal.SIGTERM)
-            try:
-                server.wait(15)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            log.close()
+
+
+@contextmanager
+def voila_server(notebook: Path) -> Iterator[str]:
+    """Voila with the page of one notebook, that is run anew for each reader."""
+    with tempfile.TemporaryDirectory(prefix="stc_lab_voila_") as temporary:
+        port = _free_port()
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(Path(temporary) / "config"),
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1"]
+        command += [f"--port={port}"]
+        with _serving(command, environment, port, "/voila/static/", Path(temporary)) as address:
+            yield address
+
+
+@contextmanager
+def _serving(command: list[str], environment: dict[str, str], port: int, path: str, folder: Path) -> Iterator[str]:
+    """A server of this machine only; it answers at `path` when it is up, and its log lies in `folder`."""
+    log = (folder / "server.log").open("wb")
+    server = subprocess.Popen(
+        command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=os.name == "posix"
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}{path}", server)
+        yield address
+    finally:
+        (os.killpg if os.name == "posix" else os.kill)(server.pid, signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        log.close()
+
+
+@contextmanager
+def browser_page(seen: Opened, viewport: tuple[int, int] = VIEWPORT) -> Iterator[Any]:
+    """An empty page of a headless Chromium; `seen` learns what goes wrong in it, and who else is asked."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), headless=True, args=list(CHROMIUM_FLAGS))
+        page = browser.new_page(viewport={"width": viewport[0], "height": viewport[1]})
+        page.on("console", lambda m: seen.console.append(m.text) if m.type == "error" else None)
+        page.on("request", lambda r: seen.hosts.add(_host(r.url)) if _host(r.url) not in ("", "127.0.0.1") else None)
+        yield page
+        browser.close()
 
 
 def open_and_run(
@@ -137,22 +176,12 @@ def open_and_run(
 
     `act(page)` may then move a slider; a second picture, `*-after.png`, is taken after it.
     """
-    from playwright.sync_api import sync_playwright
-
     notebook, screenshot_path = Path(notebook).resolve(), Path(screenshot_path)
     screenshot_path.parent.mkdir(parents=True, exist_ok=True)
     seen = Opened(notebook.name)
     with tempfile.TemporaryDirectory(prefix="stc_lab_notebook_") as folder:
         shutil.copy(notebook, folder)
-        with lab_server(Path(folder)) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=find_chromium(), headless=True, args=list(CHROMIUM_FLAGS)
-            )
-            page = browser.new_page(viewport={"width": viewport[0], "height": viewport[1]})
-            page.on("console", lambda m: seen.console.append(m.text) if m.type == "error" else None)
-            page.on(
-                "request", lambda r: seen.hosts.add(_host(r.url)) if _host(r.url) not in ("", "127.0.0.1") else None
-            )
+        with lab_server(Path(folder)) as address, browser_page(seen, viewport) as page:
             channels: list[str] = []
             page.on("websocket", lambda socket: channels.append(socket.url))
             page.goto(f"{address}/doc/tree/{notebook.name}?reset", timeout=60_000)
@@ -174,7 +203,6 @@ def open_and_run(
                 page.wait_for_timeout(1500)
                 after = screenshot_path.with_name(f"{screenshot_path.stem}-after{screenshot_path.suffix}")
                 seen.screenshots += _picture(page, after, viewport)
-            browser.close()
     return seen
 
 
@@ -239,13 +267,15 @@ def _wait_for(address: str, server: "subprocess.Popen[bytes]", limit: float = 60
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"JupyterLab ended with code {server.returncode}")
+            raise RuntimeError(f"the server ended with code {server.returncode}")
         try:
-            with urllib.request.urlopen(f"{address}/api/status", timeout=2):
+            with urllib.request.urlopen(address, timeout=2):
                 return
+        except urllib.error.HTTPError:
+            return  # it is up, and says that there is nothing
         except OSError:
             time.sleep(0.3)
-    raise TimeoutError(f"JupyterLab did not answer within {limit:.0f} s")
+    raise TimeoutError(f"the server did not answer within {limit:.0f} s")
 
 
 def _host(url: str) -> str:

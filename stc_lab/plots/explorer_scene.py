@@ -1,0 +1,83 @@
+"""From material and state to everything that is shown: the one function behind widget, picture, page and report."""
+
+from stc_lab.experiments.explorer_material import ExplorerMaterial
+from stc_lab.experiments.explorer_state import ExplorerState
+from stc_lab.experiments.likely_cause import likely_cause
+from stc_lab.experiments.pair_view import PairView
+from stc_lab.experiments.pixel_story import pixel_story
+from stc_lab.plots.explorer import explorer_panels, marked, number_html, pixel_of, ranking_bars
+from stc_lab.plots.explorer_charts import Bar, class_legend, timeline
+from stc_lab.plots.explorer_page import Scene, line_below
+from stc_lab.plots.explorer_why import cause_legend, cause_panel, why_html
+from stc_lab.plots.palette import Palette, class_palette
+
+_CAUSES = 7  # place of the map of causes: after that of disagreement
+
+
+def material_palette(material: ExplorerMaterial) -> Palette:
+    return class_palette(material.classes, ignore_index=material.videos.info.ignore_index)
+
+
+def explorer_scene(material: ExplorerMaterial, state: ExplorerState, *, palette: Palette | None = None) -> Scene:
+    """The state with its pictures, numbers, time line and what is known of its pixel."""
+    palette = material_palette(material) if palette is None else palette
+    view = material.view(state)
+    second = material.view(state, state.second) if state.second else None
+    plain = material.view(state.undisturbed()) if state.disturbance.changed else None
+    panels = explorer_panels(view, state, palette, second=second)
+    present = sorted({i for panel in panels for i in panel.classes})
+    causes = cause_panel(view)
+    lines = [line_below(panel) for panel in panels]
+    panels = (*panels[:_CAUSES], *marked([causes], view, state), *panels[_CAUSES:])
+    lines.insert(_CAUSES, cause_legend(causes))
+    pixel = pixel_of(view, state)
+    bars = ranking_bars(material, state)
+    return Scene(
+        heading=scene_heading(material, state, view),
+        panels=panels,
+        below=tuple(lines),
+        numbers=number_html(view, state, plain, second),
+        why=why_html(
+            view,
+            None if pixel is None else pixel_story(view, *pixel),
+            None if pixel is None else likely_cause(view, *pixel),
+            None if pixel is None else material.track(state, view),
+            palette,
+        ),
+        timeline=video_timeline(material, state, bars),
+        legend=class_legend(palette, present, state.hidden),
+        note=scene_note(view),
+    )
+
+
+def scene_heading(material: ExplorerMaterial, state: ExplorerState, view: PairView) -> str:
+    """Which pair, which way, by which geometry and model."""
+    into = (
+        f"{state.later} warped into {state.frame}"
+        if state.direction == "backward"
+        else (f"{state.frame} warped into {state.later}")
+    )
+    parts = [f"{state.video}: frame {into}", f"{view.geometry} geometry", f"model {material.model_of(state)}"]
+    if state.disturbance.changed:
+        parts.append("disturbed: " + ", ".join(name.replace("_", " ") for name in state.disturbance.changed))
+    return ", ".join(parts)
+
+
+def scene_note(view: PairView) -> str:
+    motion = view.numbers()["motion"]
+    moved = "" if motion != motion else f" The median visible pixel moves by {motion:.1f} px."
+    return f"Hatched: not seen by the source by the rule '{view.occlusion}', so not counted.{moved}"
+
+
+def chosen_key(material: ExplorerMaterial, state: ExplorerState) -> str:
+    """The key of the state's pair in the ranking, or one that no pair has."""
+    row = material.row(state)
+    found = (i for i, score in enumerate(material.ranking(state)) if score.earlier == row)
+    return str(next(found, -1))
+
+
+def video_timeline(material: ExplorerMaterial, state: ExplorerState, bars: list[Bar]) -> str:
+    """The pairs of the state's video over its frames."""
+    ranking = material.ranking(state)
+    own = [bar for bar, score in zip(bars, ranking, strict=True) if score.video == state.video]
+    return timeline(own, chosen_key(material, state), state.measure)
