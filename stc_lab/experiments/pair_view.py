@@ -139,13 +139,17 @@ class PairView:
 
         NaN where no pixel is visible.
         """
+        return dict(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> dict[str, float]:
         loss, seen = self.loss, self.visible
         counted = max(1, int(seen.sum()))
         found = {
             name: NOTHING if loss is None else float(getattr(loss, name))
             for name in ("total", "uniform", "label_prior", "pixel_prior")
         }
-        motion = self.places.flow.norm(dim=1)[seen]
+        motion = self.places.flow.square().sum(dim=1).sqrt()[seen]  # a norm along a dimension is 20 times slower
         return found | {
             "disagreement": NOTHING if loss is None else int(self.disagreement.sum()) / counted,
             "soft disagreement": NOTHING if loss is None else float(self.soft_disagreement.sum()) / counted,
