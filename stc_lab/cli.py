@@ -131,6 +131,42 @@ def study(chapter: str, out: str | None) -> None:
 
 
 @main.command()
+@click.argument("study")
+@click.option("--profile", default="quick", show_default=True, help="How much of it: quick, full or paper.")
+@click.option("--jobs", type=int, metavar="N", help="How many at a time; without it one for each core.")
+@click.option("--cluster", metavar="slurm", help="Give the jobs to this cluster instead of running them here.")
+@click.option("--dry-run", is_flag=True, help="Only say what would run, and how long it would take.")
+@click.option("--again", is_flag=True, help="Forget what is done, and do all of it once more.")
+def reproduce(study: str, profile: str, jobs: int | None, cluster: str | None, dry_run: bool, again: bool) -> None:
+    """Reproduce the tables and figures of a paper, as a batch of jobs: pasad.
+
+    What is done is never repeated: after an interruption, or a kill, the same command goes on where it was.
+    """
+    from stc_lab.experiments.batch import reproduce as run_batch
+    from stc_lab.experiments.execution import RunFailed
+
+    in_terminal = sys.stdout.isatty()
+    clear = "\r\x1b[K" if in_terminal else ""
+    try:
+        whole = run_batch(
+            study,
+            profile,
+            jobs=jobs,
+            cluster=cluster,
+            dry_run=dry_run,
+            again=again,
+            write=lambda line: click.echo(clear + line),
+            status=(lambda line: click.echo(clear + line, nl=False)) if in_terminal else None,
+        )
+    except RunFailed as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(f"{clear}Interrupted; the same command goes on from here")
+        raise
+    sys.exit(not whole)
+
+
+@main.command()
 @click.option("--again", is_flag=True, help="Run every notebook even when finished runs are there.")
 def demo(again: bool) -> None:
     """Run the walk-through notebooks.

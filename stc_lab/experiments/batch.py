@@ -1,0 +1,224 @@
+"""A study as a batch: Snakemake runs its jobs, here or on a cluster; this starts it, watches it, says how it went."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+
+from stc_lab.errors import InputError
+from stc_lab.experiments.execution import RunFailed, publish_folder
+from stc_lab.experiments.jobs import Job, check_jobs, identities, study_of, without
+from stc_lab.experiments.places import figures_folder
+from stc_lab.experiments.progress import Watch, in_words, pace_of, time_left
+from stc_lab.experiments.store import Store, exclusive, read_state, store_of
+
+SNAKEFILE = Path(__file__).with_name("Snakefile")
+KILLED = "its process ended without a word: killed, usually for lack of memory or time"
+Say = Callable[[str], None]
+
+
+def reproduce(
+    study: str,
+    profile: str,
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    dry_run: bool = False,
+    again: bool = False,
+    write: Say = print,
+    status: Say | None = None,
+) -> bool:
+    """Do all jobs of a study that are not done, `jobs` at a time; False when one failed twice.
+
+    `cluster="slurm"` gives each to Slurm. `dry_run` only says what would run; `again` forgets what is done first.
+    `write` gets a line for each event, `status` (of a terminal) the present standing a few times a second.
+    Raises InputError before anything starts, RunFailed when Snakemake itself fails.
+    """
+    planned = study_of(study, profile).jobs(profile)
+    workers = _workers(jobs, cluster)
+    check_jobs(planned)
+    store, known = store_of(study, profile), identities(planned)
+    done = set() if again else {job.name for job in planned if store.is_done(job.name, known[job.name])}
+    for line in _announcement(store, f"{study}, {profile}", planned, done, workers, details=dry_run):
+        write(line)
+    if dry_run:
+        return True
+    _expect_engine(cluster)
+    with exclusive(store.batch / "lock", wait=False) as lock:
+        if lock is None:
+            raise InputError(
+                f"another process is at work on {store.folder}",
+                hint="one at a time; after a kill it takes a few seconds to end",
+            )
+        if again:
+            store.forget()
+        watch = _run(store, study, profile, planned, done, workers, cluster, lock, write, status)
+        failed = _not_done(watch)
+        if failed:
+            rest = without(planned, set(failed))
+            if any(job.gathers and job.name not in watch.done for job in rest):
+                write("Going on with what can be gathered from the jobs that were done")
+                watch = _run(store, study, profile, rest, watch.done, workers, cluster, lock, write, status)
+                failed |= _not_done(watch)
+        _publish(store, f"{study}-{profile}", [job for job in planned if job.name in watch.done], write)
+    for name, reason in failed.items():
+        write(f"FAILED: {reason}")
+        if store.failed(name).exists():
+            write(f"  As far as it came: {store.failed(name)}")
+    return not failed
+
+
+def _workers(jobs: int | None, cluster: str | None) -> int:
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs must be at least 1 at a time, got {jobs}")
+    if cluster not in (None, "slurm"):
+        raise InputError(f"cluster must be slurm, got {cluster!r}", hint="without it the jobs run on this machine")
+    return jobs or (100 if cluster else len(os.sched_getaffinity(0)))
+
+
+def _expect_engine(cluster: str | None) -> None:
+    if find_spec("snakemake") is None:
+        raise InputError("snakemake is not installed", hint="make setup, or pip install 'stc_lab[batch]'")
+    if cluster == "slurm":
+        if find_spec("snakemake_executor_plugin_slurm") is None:
+            raise InputError("snakemake's slurm executor is not installed", hint="pip install 'stc_lab[slurm]'")
+        if shutil.which("sbatch") is None:
+            raise InputError(
+                "there is no sbatch on this machine",
+                hint="run this on a login node of the cluster; scripts/install-slurm sets up a cluster of one node",
+            )
+
+
+def _announcement(
+    store: Store, title: str, jobs: Sequence[Job], done: set[str], workers: int, *, details: bool
+) -> Iterator[str]:
+    pace = pace_of(store, jobs, done)
+    left = [job for job in jobs if job.name not in done]
+    expected = {job.name: pace.expected(job) for job in left}
+    yield f"{title}: {len(jobs)} jobs, {len(done)} done before, {len(left)} to run"
+    if details:
+        for job in left:
+            count = pace.measured(job.kind)
+            source = f"measured on {count} of its kind" if count else "an estimate"
+            yield f"  {job.name}: {in_words(expected[job.name])} ({source})"
+    if left:
+        total, computing = time_left(left, expected, workers=workers), sum(expected.values())
+        yield f"About {in_words(total)}, {workers} at a time; {in_words(computing)} of computing"
+
+
+def _run(
+    store: Store,
+    study: str,
+    profile: str,
+    jobs: Sequence[Job],
+    done: set[str],
+    workers: int,
+    cluster: str | None,
+    lock: int,
+    write: Say,
+    status: Say | None,
+) -> Watch:
+    """One call of Snakemake, watched to its end."""
+    store.write_plan(study, profile, jobs)
+    shutil.rmtree(store.batch / "states", ignore_errors=True)
+    watch = Watch(store, jobs, done, workers=workers)
+    if all(job.name in done for job in jobs):
+        return watch
+    log = store.batch / "snakemake.log"
+    with log.open("w", encoding="utf-8") as said, _terminated_like_interrupted():
+        process = subprocess.Popen(
+            _command(workers, cluster, store.batch),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock],  # should this process be killed alone, the lock stays until Snakemake has ended as well
+        )
+        try:
+            ended = False
+            while not ended:
+                try:
+                    process.wait(timeout=0.3)
+                    ended = True
+                except subprocess.TimeoutExpired:
+                    pass
+                for line in watch.news():
+                    write(line)
+                if status is not None:
+                    status(f"{len(watch.done)} of {len(jobs)} done, {watch.standing()}")
+        except BaseException:
+            _stop(process, store, jobs, cluster)
+            raise
+    if process.returncode != 0 and not watch.failed and not watch.running and watch.done == done:
+        tail = "\n  ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
+        raise RunFailed(f"Snakemake ended with code {process.returncode} before a job began:\n  {tail}")
+    return watch
+
+
+def _command(workers: int, cluster: str | None, folder: Path) -> list[str]:
+    local = ["--cores", str(workers)]
+    slurm = [
+        *("--executor", "slurm", "--jobs", str(workers), "--latency-wait", "20"),
+        *("--default-resources", "mem_mb=4000", "--slurm-no-account"),
+        *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"),
+    ]
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory", str(folder)),
+        *("--keep-going", "--retries", "1", "--scheduler", "greedy", "--nocolor"),
+        # What is done is what the stamps say, which were written from the store just now. We hold a lock of our own,
+        # since Snakemake's outlives a killed process.
+        *("--nolock", "--rerun-incomplete", "--drop-metadata", "--rerun-triggers", "input"),
+        *(slurm if cluster == "slurm" else local),
+    ]
+
+
+def _not_done(watch: Watch) -> dict[str, str]:
+    """Why each job failed that was begun and is not done."""
+    killed = {name: f"job {name}: {KILLED}" for name in watch.running}
+    return {**watch.failed, **killed}
+
+
+def _stop(process: subprocess.Popen[bytes], store: Store, jobs: Sequence[Job], cluster: str | None) -> None:
+    """End Snakemake and its jobs, which keep their checkpoints."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    for job in jobs if cluster is None else ():
+        state = read_state(store.state(job.name))
+        if state.get("state") == "running":
+            try:
+                os.kill(state["pid"], signal.SIGTERM)
+            except OSError:
+                continue
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, as of a batch system or a shutdown, ends things as orderly as Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _publish(store: Store, name: str, done: Sequence[Job], write: Say) -> None:
+    """Collect what the gathering jobs drew and wrote, in the study's folder and under figures/."""
+    write(f"Runs:      {store.folder}")
+    drawn = [folder for job in done if job.gathers and (folder := store.job(job.name) / "figures").is_dir()]
+    if drawn:
+        publish_folder(drawn, store.folder / "published")
+        publish_folder([store.folder / "published"], figures_folder(name))
+        write(f"Published: {figures_folder(name)}")
