@@ -1,4 +1,8 @@
-"""Boundary refinement: labels whose edges follow those of the image."""
+"""Boundary refinement: labels whose edges follow those of the image, by a guided filter.
+
+The usual other way is a dense CRF (Kraehenbuehl and Koltun 2011). It is not here: pydensecrf, the library that papers
+use, does not build beside this kit's packages, and we know of no maintained one that takes its place.
+"""
 
 import torch
 import torch.nn.functional as F

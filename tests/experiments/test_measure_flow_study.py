@@ -42,6 +42,12 @@ def test_the_scripts_do_not_ask_what_is_visible(study: MeasureStudy) -> None:
             assert row.exact < study.row("TC", labels).exact
 
 
+def test_what_looks_at_no_flow_is_not_changed_by_one(study: MeasureStudy) -> None:
+    for labels in ("true", "net"):
+        row = study.row("E_smooth, no flow", labels)
+        assert row.exact == row.checked == row.estimated > 0
+
+
 def test_a_row_for_each_measure_and_kind_of_labels(study: MeasureStudy) -> None:
     table = study.table()
     assert [(row["measure"], row["labels"]) for row in table] == [(m, k) for k in ("true", "net") for m in MEASURES]
