@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.data.frames import Clip
@@ -76,6 +76,14 @@ class ExploredFrames:
                 )
             return torch.cat(self._each("logits", rows, lambda new: list(maps.logits(new).split(1))))
         return torch.cat(self._each(("logits", exposure), rows, lambda new: self._predicted(new, exposure)))
+
+    def labels(self, rows: Sequence[int], *, exposure: float = 0.0) -> Int64[Tensor, "b h w"]:
+        """The likeliest class of every pixel."""
+
+        def found(new: Sequence[int]) -> list[Tensor]:
+            return [one.argmax(dim=1) for one in self.logits(new, exposure=exposure).split(1)]
+
+        return torch.cat(self._each(("labels", exposure), rows, found))
 
     def edges(self, rows: Sequence[int], *, exposure: float = 0.0) -> Bool[Tensor, "b h w"]:
         """Canny edges of the images."""

@@ -1,21 +1,38 @@
 """What the consistency explorer walks through: videos, one or several models of them, and what was found before."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+
+from jaxtyping import Int64
+from torch import Tensor
 
 from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.experiments.explored_frames import ExploredFrames, Model
 from stc_lab.experiments.explorer_state import ANY_CLASS, LARGEST_GAP, ExplorerState
+from stc_lab.experiments.likely_cause import cause_map
 from stc_lab.experiments.pair_places import GEOMETRIES, Geometry
 from stc_lab.experiments.pair_ranking import PairScore, rank_pairs
 from stc_lab.experiments.pair_view import PairView, pair_view
 from stc_lab.experiments.pixel_story import PixelTrack, pixel_track
 
 _RANKINGS = 24  # that are kept; a ranking of 500 pairs is small
+_VIEWS = 6  # that are kept
 _REACH = 30  # frames each way that a pixel is followed
 _NEED = ("depth", "intrinsics", "pose")  # of exact geometry
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The view of a pair, with what it takes long to find out about it."""
+
+    view: PairView
+
+    @cached_property
+    def causes(self) -> Int64[Tensor, "h w"]:
+        return cause_map(self.view)
 
 
 class ExplorerMaterial:
@@ -36,6 +53,7 @@ class ExplorerMaterial:
         self.frames = {name: ExploredFrames(videos, model, limit=limit) for name, model in models.items()}
         self._cache = cache
         self._rankings: dict[tuple[object, ...], list[PairScore]] = {}
+        self._views: dict[tuple[object, ...], Seen] = {}
         self._track: tuple[object, PixelTrack] | None = None
 
     @property
@@ -127,6 +145,10 @@ class ExplorerMaterial:
 
     def view(self, state: ExplorerState, model: str | None = None) -> PairView:
         """The pair of the state as its model sees it, or another one."""
+        return self.seen(state, model).view
+
+    def seen(self, state: ExplorerState, model: str | None = None) -> Seen:
+        """The same with its causes; the last few are kept with all that was computed of them."""
         name = self.model_of(state) if model is None else self._model(model)
         last = self.videos.frame_count(state.video) - 1
         if state.later > last:
@@ -135,7 +157,12 @@ class ExplorerMaterial:
             )
         frames = self.frames[name]
         row = self.row(state)
-        return pair_view(
+        key = (name, row, state.gap, state.geometry, state.occlusion, state.direction, state.disturbance)
+        if key in self._views:
+            return self._views[key]
+        while len(self._views) >= _VIEWS:
+            del self._views[next(iter(self._views))]
+        view = pair_view(
             self.videos,
             frames.model,
             row,
@@ -146,6 +173,8 @@ class ExplorerMaterial:
             disturbance=state.disturbance,
             memory=frames,
         )
+        self._views[key] = Seen(view)
+        return self._views[key]
 
     def track(self, state: ExplorerState, view: PairView) -> PixelTrack:
         """The state's pixel over its video, by the geometry as it is; the last one is kept."""

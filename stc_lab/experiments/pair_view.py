@@ -1,9 +1,9 @@
 """Everything about one pair of frames that an explorer shows, as plain tensors: no picture, no widget."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -23,7 +23,7 @@ WAYS: tuple[Way, ...] = get_args(Way)
 NOTHING = float("nan")  # of a number that no pixel says anything about
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairView:
     """Target and source, what the model says of both, and how the source looks from the target.
 
@@ -43,6 +43,7 @@ class PairView:
     edges: Bool[Tensor, "1 h w"]  # of the target's image, for the pixel prior
     weights: LogitsConsistency
     frames: ExploredFrames  # where it all came from
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def geometry(self) -> Geometry:
@@ -51,6 +52,12 @@ class PairView:
     @property
     def disturbance(self) -> Disturbance:
         return self.places.disturbance
+
+    def kept(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What others find out about this pair, found once."""
+        if name not in self._kept:
+            self._kept[name] = compute()
+        return self._kept[name]
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -82,12 +89,12 @@ class PairView:
 
     @cached_property
     def labels_target(self) -> Int64[Tensor, "1 h w"]:
-        return self.logits_target.argmax(dim=1)
+        return self.frames.labels([self.rows[0]])
 
     @cached_property
     def labels_source(self) -> Int64[Tensor, "1 h w"]:
         """On the source's grid."""
-        return self.logits_source.argmax(dim=1)
+        return self.frames.labels([self.rows[1]], exposure=self.disturbance.exposure)
 
     @cached_property
     def warped_labels(self) -> WarpedLabels:

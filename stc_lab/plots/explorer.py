@@ -27,7 +27,7 @@ _COLUMNS = ("disagreement", "visible", "Eq. 1", "uniform", "label prior", "pixel
 def explorer_panels(
     view: PairView, state: ExplorerState, palette: Palette, *, second: PairView | None = None
 ) -> tuple[Panel, ...]:
-    """Everything that is seen of the pair, on the target's grid but for the source's image and labels."""
+    """What is seen of the pair, on the target's grid but for the source's image and labels; no loss, no causes."""
     target, source = _index(view.target), _index(view.source)
     image, image_source = view.target.image[0], view.source.image[0]
     visible = view.visible[0]
@@ -36,6 +36,7 @@ def explorer_panels(
     own, warped = view.logits_target[0, number], view.warped.image[0, number]
     low, high = _ends(own, warped, visible)
     of_class = {"low": low, "high": high}
+    grey = grey_panel(image)
     panels = [
         image_panel(image, f"Target: frame {target}"),
         image_panel(image_source, f"Source: frame {source}"),
@@ -43,19 +44,18 @@ def explorer_panels(
         _labels(view.labels_target[0], image, palette, state, f"Labels, frame {target}"),
         _labels(view.labels_source[0], image_source, palette, state, f"Labels, frame {source}"),
         _labels(view.warped_labels.label[0], image, palette, state, "Labels of the source, warped", visible),
-        disagreement_panel(view, state, "Where they disagree"),
+        disagreement_panel(view, grey, "Where they disagree"),
         mask_panel(
             ~visible,
             "Not seen by the source",
             f"{_percent(1 - visible.float().mean())}; {rule}",
-            over=grey_panel(image),
+            over=grey,
             colour=_HIDDEN,
         ),
         _depth(view),
         value_panel(view.confidence[0], "probability", "Confidence of the target", high=1.0),
         value_panel(own, "logit", f"Logit of {palette.names[number]}, target", **of_class),
         value_panel(warped, "logit", f"Logit of {palette.names[number]}, warped", visible=visible, **of_class),
-        _loss(view),
     ]
     if view.target.label is not None:
         panels.append(_labels(view.target.label[0], image, palette, state, f"True labels, frame {target}"))
@@ -64,7 +64,7 @@ def explorer_panels(
         panels += [
             _labels(second.labels_target[0], image, palette, state, f"{name}: labels, frame {target}"),
             _labels(second.warped_labels.label[0], image, palette, state, f"{name}: source, warped", second.visible[0]),
-            disagreement_panel(second, state, f"{name}: disagreement"),
+            disagreement_panel(second, grey, f"{name}: disagreement"),
         ]
     return marked(panels, view, state)
 
@@ -83,11 +83,11 @@ def marked(panels: Sequence[Panel], view: PairView, state: ExplorerState) -> tup
     return tuple(replace(panel, marks=there if panel.title in on_source else here) for panel in panels)
 
 
-def disagreement_panel(view: PairView, state: ExplorerState, title: str) -> Panel:
+def disagreement_panel(view: PairView, over: Panel, title: str) -> Panel:
     """The visible pixels that are called differently, over the image."""
     found = view.numbers()["disagreement"]
     words = "nothing is visible" if found != found else f"{_percent(found)} of the visible pixels"
-    panel = mask_panel(view.disagreement[0], title, words, over=grey_panel(view.target.image[0]))
+    panel = mask_panel(view.disagreement[0], title, words, over=over)
     return replace(panel, hidden=None if bool(view.visible.all()) else ~view.visible[0].cpu().numpy())
 
 
@@ -106,7 +106,7 @@ def logit_class(view: PairView, state: ExplorerState) -> int:
     if pixel is not None:
         return int(view.labels_target[0, pixel[1], pixel[0]])
     told = view.labels_target[view.disagreement]
-    return int(torch.mode(told if len(told) else view.labels_target.flatten()).values)
+    return int((told if len(told) else view.labels_target.flatten()).bincount().argmax())
 
 
 def number_html(view: PairView, state: ExplorerState, plain: PairView | None, second: PairView | None) -> str:
@@ -175,7 +175,7 @@ def _depth(view: PairView) -> Panel:
     title = "Depth of the target"
     depth = view.depth_target
     if depth is None:
-        flow = view.places.flow[0].norm(dim=0)
+        flow = view.places.flow[0].square().sum(dim=0).sqrt()
         return value_panel(flow, "px", "Length of the flow", "an estimated flow has no depth")
     known = depth[depth.isfinite() & (depth > 0)] / view.disturbance.depth_scale  # the scale shows the disturbance
     if len(known) == 0:
@@ -184,7 +184,8 @@ def _depth(view: PairView) -> Panel:
     return depth_panel(depth[0, 0], title, words, low=float(known.min()), high=float(known.max()))
 
 
-def _loss(view: PairView) -> Panel:
+def loss_panel(view: PairView) -> Panel:
+    """Where the loss of Eq. 1 comes from."""
     found = view.loss_maps["total"][0]
     seen = found[view.visible[0]]
     high = float(seen.quantile(0.99)) if len(seen) else 1.0

@@ -1,17 +1,22 @@
 """From material and state to everything that is shown: the one function behind widget, picture, page and report."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from stc_lab.experiments.explorer_material import ExplorerMaterial
 from stc_lab.experiments.explorer_state import ExplorerState
 from stc_lab.experiments.likely_cause import likely_cause
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.experiments.pixel_story import pixel_story
-from stc_lab.plots.explorer import explorer_panels, marked, number_html, pixel_of, ranking_bars
+from stc_lab.plots.explorer import explorer_panels, loss_panel, marked, number_html, pixel_of, ranking_bars
 from stc_lab.plots.explorer_charts import Bar, class_legend, timeline
 from stc_lab.plots.explorer_page import Scene, line_below
 from stc_lab.plots.explorer_why import cause_legend, cause_panel, why_html
 from stc_lab.plots.palette import Palette, class_palette
+from stc_lab.plots.panels import Panel
 
-_CAUSES = 7  # place of the map of causes: after that of disagreement
+_AFTER = 7  # panels of the drawn scene, up to that of disagreement
+LATE = slice(_AFTER, _AFTER)
 
 
 def material_palette(material: ExplorerMaterial) -> Palette:
@@ -21,33 +26,50 @@ def material_palette(material: ExplorerMaterial) -> Palette:
 def explorer_scene(material: ExplorerMaterial, state: ExplorerState, *, palette: Palette | None = None) -> Scene:
     """The state with its pictures, numbers, time line and what is known of its pixel."""
     palette = material_palette(material) if palette is None else palette
+    scene = explained(drawn(material, state, palette), material, state, palette)
+    return replace(scene, timeline=video_timeline(material, state, ranking_bars(material, state)))
+
+
+def drawn(material: ExplorerMaterial, state: ExplorerState, palette: Palette) -> Scene:
+    """What can follow a slider: pictures and numbers, but no cause, no story and no time line yet."""
     view = material.view(state)
     second = material.view(state, state.second) if state.second else None
     plain = material.view(state.undisturbed()) if state.disturbance.changed else None
     panels = explorer_panels(view, state, palette, second=second)
     present = sorted({i for panel in panels for i in panel.classes})
-    causes = cause_panel(view)
-    lines = [line_below(panel) for panel in panels]
-    panels = (*panels[:_CAUSES], *marked([causes], view, state), *panels[_CAUSES:])
-    lines.insert(_CAUSES, cause_legend(causes))
-    pixel = pixel_of(view, state)
-    bars = ranking_bars(material, state)
     return Scene(
         heading=scene_heading(material, state, view),
         panels=panels,
-        below=tuple(lines),
+        below=tuple(line_below(panel) for panel in panels),
         numbers=number_html(view, state, plain, second),
-        why=why_html(
-            view,
-            None if pixel is None else pixel_story(view, *pixel),
-            None if pixel is None else likely_cause(view, *pixel),
-            None if pixel is None else material.track(state, view),
-            palette,
-        ),
-        timeline=video_timeline(material, state, bars),
         legend=class_legend(palette, present, state.hidden),
         note=scene_note(view),
     )
+
+
+def explained(scene: Scene, material: ExplorerMaterial, state: ExplorerState, palette: Palette) -> Scene:
+    """The drawn scene with the maps of causes and of the loss, and the pixel's story."""
+    seen = material.seen(state)
+    causes, loss = marked([cause_panel(seen.view, seen.causes), loss_panel(seen.view)], seen.view, state)
+    pixel = pixel_of(seen.view, state)
+    return replace(
+        with_late(scene, [(causes, cause_legend(causes)), (loss, line_below(loss))]),
+        why=why_html(
+            seen.view,
+            None if pixel is None else pixel_story(seen.view, *pixel),
+            None if pixel is None else likely_cause(seen.view, *pixel),
+            None if pixel is None else material.track(state, seen.view),
+            palette,
+        ),
+    )
+
+
+def with_late(scene: Scene, late: Sequence[tuple[Panel, str]]) -> Scene:
+    """The scene with the panels that take longer, and their lines, in their place among the others."""
+    panels, below = list(scene.panels), list(scene.below)
+    panels[LATE] = [panel for panel, _ in late]
+    below[LATE] = [line for _, line in late]
+    return replace(scene, panels=tuple(panels), below=tuple(below))
 
 
 def scene_heading(material: ExplorerMaterial, state: ExplorerState, view: PairView) -> str:

@@ -2,7 +2,10 @@
 
 import html
 
-from stc_lab.experiments.likely_cause import CAUSES, Cause, cause_map
+from jaxtyping import Int64
+from torch import Tensor
+
+from stc_lab.experiments.likely_cause import CAUSES, Cause
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.experiments.pixel_story import PixelStory, PixelTrack
 from stc_lab.plots.explorer_charts import class_ribbon, distribution_bars, nothing
@@ -25,10 +28,9 @@ CAUSE_PALETTE = Palette(
 )
 
 
-def cause_panel(view: PairView) -> Panel:
-    """The likely cause at each pixel that is not seen or that disagrees, over the faded image."""
-    found = cause_map(view) + 1  # NO_CAUSE is class 0, which shows the image
-    return verdict_panel(found, CAUSE_PALETTE, "Likely causes", over=view.target.image[0])
+def cause_panel(view: PairView, causes: Int64[Tensor, "h w"]) -> Panel:
+    """The likely cause (of `cause_map`) at each pixel that is not seen or that disagrees, over the faded image."""
+    return verdict_panel(causes + 1, CAUSE_PALETTE, "Likely causes", over=view.target.image[0])
 
 
 def cause_legend(panel: Panel) -> str:

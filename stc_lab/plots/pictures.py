@@ -72,13 +72,16 @@ def hatch(
     return large
 
 
-def encode(rgb: UInt8[np.ndarray, "h w 3"], *, photo: bool = False) -> bytes:
-    """PNG bytes; a `photo` of more than 40,000 pixels is JPEG, which is a tenth of the size and looks the same."""
+def encode(rgb: UInt8[np.ndarray, "h w 3"], *, photo: bool = False, quick: bool = False) -> bytes:
+    """PNG bytes; a `photo` of more than 40,000 pixels is JPEG, which is a tenth of the size and looks the same.
+
+    `quick`, for pictures that follow a slider, takes JPEG for every photo and a PNG that is compressed in half the time.
+    """
     target = io.BytesIO()
-    if photo and rgb.shape[0] * rgb.shape[1] > 40_000:
+    if photo and (quick or rgb.shape[0] * rgb.shape[1] > 40_000):
         Image.fromarray(rgb).save(target, "JPEG", quality=92, subsampling=0)
     else:
-        Image.fromarray(rgb).save(target, "PNG", compress_level=4)
+        Image.fromarray(rgb).save(target, "PNG", compress_level=1 if quick else 4)
     return target.getvalue()
 
 

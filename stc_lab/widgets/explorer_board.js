@@ -148,6 +148,7 @@ function render({ model, el }) {
       const cell = cells[i];
       cell.panel = panel;
       cell.title.textContent = panel.title;
+      cell.figure.classList.toggle("stale", panel.stale);
       cell.below.innerHTML = panel.below;
       cell.image.alt = panel.caption ? `${panel.title}: ${panel.caption}` : panel.title;
       cell.frame.style.aspectRatio = `${panel.width} / ${panel.height}`;

@@ -1,5 +1,6 @@
 """What the consistency explorer is made of in the browser: a board of linked pictures, and what can be clicked."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import anywidget
 import traitlets
 
 from stc_lab.plots.panels import Panel
+from stc_lab.plots.pictures import encode
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "explorer_board.css").read_text(encoding="utf-8")
@@ -30,11 +32,18 @@ class PanelBoard(anywidget.AnyWidget):
     clicked: Any = traitlets.List([]).tag(sync=True)
     pressed: Any = traitlets.List([]).tag(sync=True)
 
-    def show(self, panels: Sequence[Panel], below: Sequence[str], status: str) -> None:
-        """Draw `panels` with a line of HTML `below` each, in one message."""
+    def show(self, panels: Sequence[Panel], below: Sequence[str], status: str, *, stale: Sequence[int] = ()) -> None:
+        """Draw `panels` with a line of HTML `below` each, in one message; `stale` ones are pale: they will follow."""
         pictures = [
-            {"title": p.title, "caption": p.caption, "below": line, "marks": _marks(p), **_picture(p)}
-            for p, line in zip(panels, below, strict=True)
+            {
+                "title": p.title,
+                "caption": p.caption,
+                "below": line,
+                "marks": _marks(p),
+                "stale": i in stale,
+                **_picture(p),
+            }
+            for i, (p, line) in enumerate(zip(panels, below, strict=True))
         ]
         with self.hold_sync():
             self.turn += 1
@@ -89,11 +98,22 @@ def _marks(panel: Panel) -> list[list[Any]]:
 
 
 def _picture(panel: Panel) -> dict[str, Any]:
-    encoded = replace(panel, marks=()).encoded(1)  # the page draws marks, as sharp as its screen
     height, width = panel.size
-    return {
-        "picture": encoded,
-        "format": "png" if encoded.startswith(b"\x89PNG") else "jpeg",
-        "width": width,
-        "height": height,
-    }
+    encoded = _encoded(replace(panel, marks=()))  # the page draws marks, as sharp as its screen
+    kind = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
+    return {"picture": encoded, "format": kind, "width": width, "height": height}
+
+
+def _encoded(panel: Panel) -> bytes:
+    """Bytes of the picture; most pictures of a state are those of the state before."""
+    drawn = panel.drawn(1)
+    key = hashlib.blake2b(drawn.tobytes(), digest_size=16).digest()
+    if key not in _kept:
+        while len(_kept) >= _KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = encode(drawn, photo=panel.photo or panel.scale is not None, quick=True)
+    return _kept[key]
+
+
+_KEPT = 64
+_kept: dict[bytes, bytes] = {}

@@ -1,5 +1,6 @@
 """The consistency explorer: find the failure, click it, see why."""
 
+import asyncio
 import base64
 import html
 import json
@@ -15,13 +16,24 @@ from stc_lab.experiments.explorer_state import ExplorerState
 from stc_lab.plots.explorer import ranking_bars
 from stc_lab.plots.explorer_charts import histogram, ranked_list
 from stc_lab.plots.explorer_page import Scene
-from stc_lab.plots.explorer_scene import chosen_key, explorer_scene, material_palette
+from stc_lab.plots.explorer_scene import (
+    LATE,
+    chosen_key,
+    drawn,
+    explained,
+    explorer_scene,
+    material_palette,
+    video_timeline,
+    with_late,
+)
 from stc_lab.plots.grid import image_grid
+from stc_lab.plots.panels import Panel
 from stc_lab.plots.template import FONT_FAMILY, INK, QUIET_INK
 from stc_lab.widgets.explorer_knobs import DISTURBANCES, changes_of, fit_knobs, make_knobs
 from stc_lab.widgets.live import live_lab
 
 TITLE = "Consistency explorer"
+REST = 0.06  # s without a move after which causes, story and charts follow
 _LEFT = "352px"
 
 
@@ -93,6 +105,8 @@ class Desk:
         self._busy = 0
         self._still = False  # while the knobs follow the state
         self._charted: object = None
+        self._late: list[tuple[Panel, str]] = []  # panels of the last state that was explained
+        self._waiting: asyncio.TimerHandle | None = None
         for name, knob in self.knobs.items():
             knob.observe(lambda change, name=name: self._moved(name, change["new"]), names="value")
         self.play.observe(lambda change: self._moved("frame", change["new"]), names="value")
@@ -136,25 +150,50 @@ class Desk:
             self.play.max, self.play.value = self.knobs["frame"].max, state.frame
         finally:
             self._still = False
-        scene = explorer_scene(self.material, state, palette=self.explorer.palette)
+        scene = drawn(self.material, state, self.explorer.palette)
         spent = 1e3 * (time.perf_counter() - began)
-        self.board.show(scene.panels, scene.below, f"computed in {spent:.0f} ms")
+        shown = with_late(scene, self._late)
+        self.board.show(
+            shown.panels,
+            shown.below,
+            f"computed in {spent:.0f} ms",
+            stale=range(LATE.start, LATE.start + len(self._late)),
+        )
         self.heading.value = f"<div style='font:600 15px {FONT_FAMILY}; color:{INK}'>{html.escape(scene.heading)}</div>"
         self.legend.value = scene.legend
         self.numbers.value = scene.numbers + _quiet(scene.note)
-        self.why.value = scene.why
-        self.timeline.value = scene.timeline
         self.keeper.follow(state)
+        self._later(lambda: self._explain(scene))
+
+    def _later(self, act: Callable[[], None]) -> None:
+        """Once the hand rests: what takes longer than a picture must not hold up the next move of a slider."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel runs us, so that nothing else can come
+            act()
+        else:
+            self._waiting = loop.call_later(REST, lambda: self.attempt(act))
+
+    def _explain(self, scene: Scene) -> None:
+        """Causes, the pixel's story and the charts of the state that is shown."""
+        full = explained(scene, self.material, self.state, self.explorer.palette)
+        late = slice(LATE.start, LATE.start + len(full.panels) - len(scene.panels))
+        self._late = list(zip(full.panels[late], full.below[late], strict=True))
+        self.board.show(full.panels, full.below, self.board.status)
+        self.why.value = full.why
         self._charts()
 
     def _charts(self) -> None:
-        """The histogram and the list, when they have changed."""
+        """Time line, histogram and list, when they have changed; a new ranking takes longer than a picture."""
         state, ranking = self.state, self.material.ranking(self.state)
         key = chosen_key(self.material, state)
-        shown = (id(ranking), key, state.least_visible, state.least_motion, state.most_motion)
+        shown = (id(ranking), key, state.video, state.least_visible, state.least_motion, state.most_motion)
         if shown == self._charted:
             return
         bars = ranking_bars(self.material, state)
+        self.timeline.value = video_timeline(self.material, state, bars)
         self.histogram.value = histogram(bars, key, state.measure)
         self.ranked.value = ranked_list(bars, key)
         self._charted = shown
