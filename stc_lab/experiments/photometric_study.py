@@ -2,7 +2,9 @@
 
     python -m stc_lab.experiments.photometric_study --out photometric_study.json
 
-trains every setting of `SETTINGS` and adds its row to the file; rows that are there are not repeated.
+trains every setting of `SETTINGS` and adds its row to the file; rows that are there are not repeated. The file that
+comes with the package also has two settings, the default and monodepth2's, with `--seed 1 --seed 2` and with
+`--steps 1000`.
 """
 
 import json
@@ -26,6 +28,9 @@ from stc_lab.training.depth import predict_depth
 from stc_lab.training.depth_photometric import train_photometric
 from stc_lab.training.depth_photometric_recipe import PhotometricRecipe
 
+COMMAND = "python -m stc_lab.experiments.photometric_study"
+KEPT = Path(__file__).with_name("results") / "photometric_study.json"
+SHIPPED = "rooms_depth"  # the net that flow taught
 _EVERY = 2  # of the validation frames, every second one is judged
 
 
@@ -72,7 +77,7 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "last stage": Setting(
             "goes on from the net that flow taught",
             changes={"learning_rate": 2e-4, "first_focal": 0.7},
-            start="rooms_depth",
+            start=SHIPPED,
         ),
     }
 )
@@ -88,7 +93,7 @@ class PhotometricRow:
     a1: float
     constant: float  # abs_rel of the best constant
     focal_error: float  # learned over true focal length, minus 1
-    seconds: float  # CPU time of the training
+    seconds: float  # CPU time of the training, or of its last part if it was interrupted
     recipe: dict[str, Any]
 
 
@@ -101,15 +106,16 @@ def photometric_row(
     seed: int = 0,
     cache: Path | str | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
+    checkpoint: Path | str | None = None,
 ) -> PhotometricRow:
-    """Train one setting on `train` and judge it on `val`."""
+    """Train one setting on `train` and judge it on `val`. With `checkpoint`, a run that was interrupted goes on."""
     if name not in SETTINGS:
         raise InputError(f"settings are {', '.join(SETTINGS)}, got {name!r}")
     setting = SETTINGS[name]
     recipe = setting.recipe(steps, seed)
     start = _shipped_depth(setting.start) if setting.start else None
     began = time.process_time()
-    training = train_photometric(train, recipe, cache=cache, log=log, start=start)
+    training = train_photometric(train, recipe, cache=cache, log=log, start=start, checkpoint=checkpoint)
     seconds = time.process_time() - began
     learned, constant, ratio = depth_of_rooms(training.net, val, net_stride=recipe.net_stride)
     scores = learned.results()
@@ -123,6 +129,12 @@ def photometric_row(
         seconds,
         recipe.to_dict(),
     )
+
+
+def kept_photometric(path: Path = KEPT) -> dict[str, Any]:
+    """The study that comes with the package: rows by setting, steps and seed, and what the probes found."""
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return kept
 
 
 def depth_of_rooms(net: DepthNet, videos: Videos, *, net_stride: int) -> tuple[DepthScorer, DepthScorer, float]:
@@ -149,12 +161,12 @@ def _shipped_depth(name: str) -> DepthNet:
 @click.option("--preset", default="full", type=click.Choice(sorted(DEPTH_ROOMS)), help="Rooms to train and judge on.")
 @click.option("--setting", "names", multiple=True, help="Only this row; may be given several times.")
 @click.option("--steps", default=300, help="Of each training.")
-@click.option("--seed", default=0)
+@click.option("--seed", "seeds", multiple=True, default=(0,), help="Of each training; may be given several times.")
 @click.option("--out", default="photometric_study.json", type=click.Path(path_type=Path))
-def main(preset: str, names: tuple[str, ...], steps: int, seed: int, out: Path) -> None:
+def main(preset: str, names: tuple[str, ...], steps: int, seeds: tuple[int, ...], out: Path) -> None:
     train, val = (depth_rooms(split, preset) for split in ("train", "val"))
     found: dict[str, Any] = (
-        json.loads(out.read_text()) if out.exists() else {"preset": preset, "seed": seed, "rows": {}}
+        kept_photometric(out) if out.exists() else {"command": COMMAND, "preset": preset, "rows": {}}
     )
     if "error_levels" not in found:
         found["error_levels"] = [asdict(level) | {"contrast": level.contrast} for level in error_levels(val)]
@@ -162,14 +174,20 @@ def main(preset: str, names: tuple[str, ...], steps: int, seed: int, out: Path) 
             depth: [asdict(pull) for pull in focal_pull(train, flat=depth == "flat")] for depth in ("true", "flat")
         }
         write_json(out, found)
-    for name in names or SETTINGS:
-        key = f"{name}, {steps} steps"
+    if "shipped" not in found:
+        learned, _, _ = depth_of_rooms(_shipped_depth(SHIPPED), val, net_stride=2)
+        found["shipped"] = {"abs_rel": learned.results().abs_rel, "a1": learned.results().a1}
+        write_json(out, found)
+    for name, seed in ((name, seed) for name in names or SETTINGS for seed in seeds):
+        key = f"{name}, {steps} steps, seed {seed}"
         if key in found["rows"]:
             continue
-        row = photometric_row(name, train, val, steps=steps, seed=seed, log=_progress(name))
-        found = json.loads(out.read_text())  # other rows may have been added meanwhile
+        state = out.with_name(f".{out.stem}.{'-'.join(key.replace(',', '').split())}.pt")
+        row = photometric_row(name, train, val, steps=steps, seed=seed, log=_progress(name), checkpoint=state)
+        found = kept_photometric(out)  # other rows may have been added meanwhile
         found["rows"] |= {key: asdict(row)}
         write_json(out, found)
+        state.unlink(missing_ok=True)
         click.echo(f"{key}: abs_rel {row.abs_rel:.3f} of {row.constant:.3f}, f {row.focal_error:+.1%}")
 
 

@@ -61,12 +61,12 @@ def test_rows_that_are_there_are_not_run_again(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
     out, ran = tmp_path / "study.json", []
-    rows = {"rows": {"unit free, 7 steps": {}}, "error_levels": [], "focal_pull": {}}
+    rows = {"rows": {"unit free, 7 steps, seed 0": {}}, "error_levels": [], "focal_pull": {}, "shipped": {}}
     out.write_text(json.dumps(rows))
     row = photometric_study.PhotometricRow("true motion", 7, 0.2, 0.6, 0.4, 0.0, 1.0, {})
 
     def instead(name, *args, **options):
-        ran.append(name)
+        ran.append((name, options["seed"]))
         return replace(row, name=name)
 
     monkeypatch.setattr(photometric_study, "depth_rooms", lambda *args: None)
@@ -74,8 +74,11 @@ def test_rows_that_are_there_are_not_run_again(tmp_path, monkeypatch):
     options = ["--out", str(out), "--steps", "7", "--setting", "unit free", "--setting", "true motion"]
     result = CliRunner().invoke(photometric_study.main, options)
     assert result.exit_code == 0, result.output
-    assert ran == ["true motion"]
-    assert set(json.loads(out.read_text())["rows"]) == {"unit free, 7 steps", "true motion, 7 steps"}
+    assert ran == [("true motion", 0)]
+    assert set(json.loads(out.read_text())["rows"]) == {"unit free, 7 steps, seed 0", "true motion, 7 steps, seed 0"}
+    result = CliRunner().invoke(photometric_study.main, [*options, "--seed", "0", "--seed", "3"])
+    assert result.exit_code == 0, result.output
+    assert ran[1:] == [("unit free", 3), ("true motion", 3)]
 
 
 @pytest.mark.bad_input
