@@ -1,4 +1,8 @@
-"""Depth, motion and focal length of videos from their images alone, by the shipped depth net, kept in the cache."""
+"""Depth, motion and focal length of videos from their images alone, by the shipped depth net, kept in the cache.
+
+A dolly moves by a quarter of the picture between two frames of the rooms, farther than any flow follows. So the camera is
+taken to film at four times the rate, of which the rooms keep every fourth frame; what lies between is seen only here.
+"""
 
 import copy
 import hashlib
@@ -13,23 +17,28 @@ from torch import Tensor
 
 from stc_lab.data import Clip, Videos
 from stc_lab.data.cache import build_once, cache_root
-from stc_lab.geometry import Camera, compose_poses, invert_pose
+from stc_lab.data.rooms import RoomsConfig, develop, render, scene_of
+from stc_lab.experiments.depth_lesson import grid_flows
+from stc_lab.geometry import Camera, Flow, compose_poses, correspond, invert_pose, sample
 from stc_lab.geometry.egomotion import Trust, focal_step
+from stc_lab.geometry.path import interpolate_path
 from stc_lab.geometry.pose import so3_log
 from stc_lab.geometry.reconstruct import Matches, Reconstruction, reconstruct
 from stc_lab.models import DepthFPN, load_shipped
 from stc_lab.models.store import read_safetensors, write_safetensors
 from stc_lab.training.checkpoint import digest_of_weights
-from stc_lab.training.depth_joint import FocalLength, grid_disparity
-from stc_lab.training.depth_matches import MatchedClip, matched_clips
+from stc_lab.training.depth_joint import FocalLength
 
-FLOW_STRIDE = 2  # px: depth and motion are found on the grid that a segmenter of stride 2 is taught on
-NET_STRIDE = 1  # frames of 64 x 96 px are those the depth net was trained at
+RATE = 4  # frames filmed for each frame of the rooms
+STEPS = (1, 2)  # filmed frames between two that are matched
+FLOW_STRIDE = 4  # px: depth and motion are found on a grid this much coarser than the frames
 TURNING = 2.0  # degrees: pairs that turn less tell nothing of the focal length
+ROUNDS = 4  # of reconstructing a video, and of bringing its frames to one scale and focal length
+TOLERANCE = 0.15  # of the depth: how far two learned depths of one surface may differ
 _TRUST = Trust(0.5 / FLOW_STRIDE, 0.25)
-_FOCAL_ROUNDS = 3
+_LEAST_SEEN = 20  # points of the grid that two frames must see both to compare their scales
 _FILE = "geometry.safetensors"
-_FORM = 1  # of what is kept; counted up when it changes
+_FORM = 2  # of what is kept; counted up when it changes
 
 
 @dataclass(frozen=True)
@@ -41,52 +50,107 @@ class VideoGeometry:
     focal_ratio: float  # focal length over the frame's width
 
 
-def geometry_of(videos: Videos, *, log: Callable[[str], None] | None = None) -> dict[str, VideoGeometry]:
-    """Of each video, from the cache folder; found first if it is not there. Nothing but images is read."""
+def geometry_of(
+    videos: Videos, config: RoomsConfig, *, log: Callable[[str], None] | None = None
+) -> dict[str, VideoGeometry]:
+    """Of each video of these rooms, from the cache folder; filmed and found first if it is not there (5-8 s each)."""
     stored = load_shipped("rooms_depth")
     root = cache_root() / "learned_geometry" / f"{_FORM}-{digest_of_weights(stored.model)}"
-    clips = {
-        clip.video: clip for clip in matched_clips(videos, flow_stride=FLOW_STRIDE, net_stride=NET_STRIDE, log=log)
-    }
     found = {}
-    for number, (name, clip) in enumerate(clips.items()):
-        digest = hashlib.sha256(clip.image.numpy().tobytes()).hexdigest()[:20]
+    for number, name in enumerate(videos.names):
+        clip = videos.clip(name)
+        pixels = (clip.image * 255).round().to(torch.uint8).contiguous().numpy().tobytes()
+        digest = hashlib.sha256(name.encode() + config.digest().encode() + pixels).hexdigest()[:20]
 
-        def build(partial: Path, clip: MatchedClip = clip) -> None:
-            geometry = find_geometry(clip, stored.model, float(stored.metadata["focal_ratio"]))
-            tensors = {"depth": geometry.depth, "pose": geometry.T_world_camera}
-            write_safetensors(partial / _FILE, tensors, {"focal_ratio": geometry.focal_ratio})
+        def build(partial: Path, clip: Clip = clip) -> None:
+            whole = find_geometry(film(clip, config), stored.model, float(stored.metadata["focal_ratio"]))
+            tensors = {"depth": whole.depth[::RATE].contiguous(), "pose": whole.T_world_camera[::RATE].contiguous()}
+            write_safetensors(partial / _FILE, tensors, {"focal_ratio": whole.focal_ratio})
 
         tensors, notes = read_safetensors(build_once(root / digest, build) / _FILE)
         found[name] = VideoGeometry(tensors["depth"], tensors["pose"], notes["focal_ratio"])
-        if log is not None and (number + 1) % 8 == 0:
-            log(f"geometry: {number + 1}/{len(clips)} videos")
+        if log is not None and ((number + 1) % 8 == 0 or number + 1 == len(videos.names)):
+            log(f"geometry: {number + 1}/{len(videos.names)} videos")
     return found
 
 
+def film(clip: Clip, config: RoomsConfig) -> Float[Tensor, "n 3 h w"]:
+    """What the camera of a room sees on its way at `RATE` times the frame rate; every `RATE`-th frame is the clip's.
+
+    Rendering needs to know where the camera was. Only images leave here.
+    """
+    clip.require("T_world_camera")
+    assert clip.T_world_camera is not None
+    times = torch.arange(len(clip), dtype=torch.float64)
+    between = torch.arange((len(clip) - 1) * RATE + 1, dtype=torch.float64) / RATE
+    poses = interpolate_path(times, clip.T_world_camera, between)
+    frames = render(scene_of(clip.video[0], config), config.camera(), poses)
+    draws = torch.Generator().manual_seed(0)
+    seen = develop(frames.radiance, auto_exposure=config.auto_exposure)
+    filmed = config.sensor().record(seen, config.sensor().draw(len(seen), draws), draws)
+    filmed[::RATE] = clip.image
+    return filmed
+
+
 @torch.no_grad()
-def find_geometry(clip: MatchedClip, net: DepthFPN, focal_ratio: float) -> VideoGeometry:
-    """Reconstruct a clip from its flow, started from the net's depth; the focal length follows from how it turns."""
-    matches = clip.matches()
-    start = 1 / grid_disparity(net, clip.images(), matches)
+def find_geometry(images: Float[Tensor, "t 3 h w"], net: DepthFPN, focal_ratio: float) -> VideoGeometry:
+    """Reconstruct a video from its flow, started from the net's depth of each frame and from a focal length.
+
+    The net says of close-ups, which it never saw, how they are shaped rather than how near they are. So in turns the
+    video is reconstructed, its frames are brought to the scale that makes neighbours agree, and the focal length
+    follows from how the camera turns.
+    """
+    matches = matched(images)
+    size = matches.forward.flow.shape[-2:]
+    start = 1 / F.interpolate(1 / net(images), size=size, mode="area")
     focal = FocalLength(focal_ratio, learned=True)
-    for _ in range(_FOCAL_ROUNDS):
-        camera = focal.camera(*start.shape[-2:])
+    for _ in range(ROUNDS):
+        camera = focal.camera(*size)
         whole = reconstruct(matches, start, camera, trust=_TRUST, sweeps=2)
-        turning = so3_log(whole.T_j_i[:, :3, :3]).norm(dim=1) > TURNING * torch.pi / 180
+        start = start * frame_scales(matches, whole, camera)[:, None, None, None]
+        turning = so3_log(whole.T_j_i[:, :3, :3]).norm(dim=1).rad2deg() > TURNING
         if bool(turning.any()):
-            curvature, slope = focal_step(
-                matches.sight(whole.depth, camera)[turning], whole.T_j_i[turning], trust=_TRUST
-            )
-            step = -float(slope.sum()) / max(float(curvature.sum()), 1e-12)
-            focal.ratio *= float(torch.tensor(step).clamp(-0.2, 0.2).exp())
-    whole = reconstruct(matches, start, focal.camera(*start.shape[-2:]), trust=_TRUST)
+            sight = matches.sight(whole.depth, camera)[turning]
+            curvature, slope = focal_step(sight, whole.T_j_i[turning], trust=_TRUST)
+            focal.ratio *= float((-slope.sum() / curvature.sum().clamp(min=1e-12)).clamp(-0.2, 0.2).exp())
+    whole = reconstruct(matches, start, focal.camera(*size), trust=_TRUST)
     return VideoGeometry(whole.depth, chained_poses(matches, whole), focal.ratio)
+
+
+def matched(images: Float[Tensor, "t 3 h w"]) -> Matches:
+    """Flow between frames `STEPS` apart, both ways, after all were given one brightness and contrast."""
+    level, contrast = images.mean(dim=(1, 2, 3), keepdim=True), images.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
+    even = ((images - level) * (contrast.mean() / contrast) + level.mean()).clamp(0, 1)
+    count = torch.arange(len(images))
+    clip = Clip(video=("film",) * len(images), index=count, time=count.float(), image=even)
+    pairs = [(i, i + step) for step in STEPS for i in range(len(images) - step)]
+    there, back = grid_flows(clip[[i for i, _ in pairs]], clip[[j for _, j in pairs]], stride=FLOW_STRIDE)
+    return Matches(torch.tensor(pairs), Flow(there.flow, there.visible), Flow(back.flow, back.visible))
+
+
+def frame_scales(matches: Matches, whole: Reconstruction, camera: Camera) -> Float[Tensor, " t"]:
+    """Factors, 1 in the geometric mean, after which matched frames give what both see the same depth."""
+    first, second = matches.pairs.unbind(dim=1)
+    where = correspond(whole.depth[first], camera, whole.T_j_i)
+    known = where.visible & matches.forward.visible
+    ratio = (sample(whole.depth[second], where)[:, 0] / where.depth.reshape(known.shape)).log()
+    apart = torch.where(known, ratio, torch.nan).flatten(1).nanmedian(dim=1).values
+    support = known.flatten(1).sum(dim=1)
+    usable = (support > _LEAST_SEEN) & apart.isfinite()
+    weight = torch.where(usable, support, 0).sqrt()[:, None]
+    count, pairs = len(whole.depth), torch.arange(len(first))
+    difference = torch.zeros(len(first), count)
+    difference[pairs, second], difference[pairs, first] = 1.0, -1.0
+    wanted = torch.where(usable, -apart, 0)[:, None]
+    # A little weight on no change keeps frames that nothing links where they are.
+    rows = torch.cat([difference * weight, 0.1 * torch.eye(count)])
+    scale = torch.linalg.lstsq(rows, torch.cat([wanted * weight, torch.zeros(count, 1)])).solution[:, 0]
+    return (scale - scale.mean()).exp()
 
 
 def chained_poses(matches: Matches, whole: Reconstruction) -> Float[Tensor, "t 4 4"]:
     """Poses from the motions of neighbouring frames, one after the other."""
-    motions = {tuple(pair): T for pair, T in zip(matches.pairs.tolist(), whole.T_j_i, strict=True)}
+    motions = {(int(i), int(j)): T for (i, j), T in zip(matches.pairs, whole.T_j_i, strict=True)}
     poses = [torch.eye(4)[None]]
     for i in range(len(whole.depth) - 1):
         poses.append(compose_poses(poses[-1], invert_pose(motions[i, i + 1][None])))

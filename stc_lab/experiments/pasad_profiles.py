@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stc_lab.errors import InputError
+from stc_lab.experiments.pasad_geometry import TOLERANCE
 from stc_lab.training import ObjectiveRecipe, SegmentationRecipe
 
 STRENGTH_NAMES = ("equal weight", "equalised")
@@ -57,7 +58,10 @@ ROWS: dict[str, Row] = {
     "baseline continued": Row("the same further steps without any consistency loss", (), tried=0),
     "consistency": Row("Eq. 1 along exact depth and motion", _PAPER),
     "consistency, learned geometry": Row(
-        "Eq. 1 along depth, motion and focal length learned from the images alone", _PAPER, geometry="learned"
+        "Eq. 1 along depth, motion and focal length learned from the images alone",
+        _PAPER,
+        geometry="learned",
+        changes={"tolerance": TOLERANCE},
     ),
     "identity warp": Row(
         "Eq. 1 between the same pixels, without a warp", _PAPER, changes={"warp": "identity"}, control=True

@@ -7,11 +7,13 @@ called again: a training goes on from its last checkpoint.
 
 import json
 import os
+import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -63,6 +65,7 @@ __all__ = [
     "row_of",
     "row_recipe",
     "train_baseline",
+    "train_recipe",
     "train_row",
     "training_videos",
 ]
@@ -74,8 +77,9 @@ Log = Callable[[dict[str, Any]], None]
 
 def training_videos(profile: Profile, *, geometry: str = "exact") -> Videos:
     """The training rooms, with their true geometry or with the learned one in its place."""
-    videos = rooms_videos("train", PRESETS[profile.rooms])
-    return videos if geometry == "exact" else with_geometry(videos, geometry_of(videos))
+    config = PRESETS[profile.rooms]
+    videos = rooms_videos("train", config)
+    return videos if geometry == "exact" else with_geometry(videos, geometry_of(videos, config))
 
 
 def judging_videos(profile: Profile, split: str) -> Videos:
@@ -98,8 +102,11 @@ def render(profile: Profile) -> dict[str, int]:
 
 def learn_geometry(profile: Profile, *, log: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Depth, motion and focal length of the training videos from their images alone, into the cache."""
-    found = geometry_of(rooms_videos("train", PRESETS[profile.rooms]), log=log)
-    return {"videos": len(found), "focal_ratio": next(iter(found.values())).focal_ratio}
+    config = PRESETS[profile.rooms]
+    found = geometry_of(rooms_videos("train", config), config, log=log)
+    ratios = [geometry.focal_ratio for geometry in found.values()]
+    true = float(config.camera().K[0, 0, 0]) / config.width
+    return {"videos": len(found), "focal_ratio": statistics.median(ratios), "true_focal_ratio": true}
 
 
 def train_baseline(profile: Profile, count: int, seed: int, *, folder: Path, log: Log | None = None) -> None:
@@ -113,8 +120,9 @@ def train_baseline(profile: Profile, count: int, seed: int, *, folder: Path, log
     memory, began = FrameMemory(videos), time.process_time()
     with _denormals_flushed():
         result = train(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
-    notes = _notes(profile, "baseline", "baseline", STRENGTH_NAMES[0], recipe, memory, result.labelled_rows, tried=3)
-    _finish(folder, model, {**notes, "seconds": time.process_time() - began})
+    kind = {"kind": "baseline", "row": "baseline", "strength": STRENGTH_NAMES[0], "tried": 3}
+    known = _notes(profile, recipe, memory, result.labelled_rows)
+    _finish(folder, model, {**kind, **known, "seconds": time.process_time() - began})
 
 
 def train_row(
@@ -129,21 +137,44 @@ def train_row(
     log: Log | None = None,
 ) -> None:
     """Go on from the baseline in the file `start`; write `folder/model.safetensors`, all or nothing."""
+    kind, recipe = row_of(row), row_recipe(profile, row, count, seed, strength=strength)
+    train_recipe(
+        profile,
+        recipe,
+        start=start,
+        folder=folder,
+        geometry=kind.geometry,
+        equalised=strength == "equalised" and bool(kind.terms),
+        notes={"kind": "row", "row": row, "strength": strength, "tried": kind.tried},
+        log=log,
+    )
+
+
+def train_recipe(
+    profile: Profile,
+    recipe: ObjectiveRecipe,
+    *,
+    start: Path,
+    folder: Path,
+    geometry: str = "exact",
+    equalised: bool = False,
+    notes: Mapping[str, Any] = MappingProxyType({}),
+    log: Log | None = None,
+) -> None:
+    """`train_row` with a recipe of one's own; `notes` come with the model."""
     if (folder / MODEL).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    kind = row_of(row)
-    videos = training_videos(profile, geometry=kind.geometry)
+    videos = training_videos(profile, geometry=geometry)
     model = load_model(start, FPNSegmenter).model
-    recipe = row_recipe(profile, row, count, seed, strength=strength)
     memory, began = FrameMemory(videos), time.process_time()
+    scales: dict[str, float] = {}
     with _denormals_flushed():
-        scales: dict[str, float] = {}
-        if strength == "equalised" and kind.terms:
+        if equalised:
             recipe, scales = _equalised(model, memory, recipe, folder)
         result = train_objective(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
-    notes = _notes(profile, "row", row, strength, recipe, memory, result.labelled_rows, tried=kind.tried)
-    _finish(folder, model, {**notes, "scales": scales, "seconds": time.process_time() - began})
+    known = _notes(profile, recipe, memory, result.labelled_rows)
+    _finish(folder, model, {**notes, **known, "scales": scales, "seconds": time.process_time() - began})
 
 
 def evaluate_model(profile: Profile, model: Path, *, split: str = "test") -> dict[str, Any]:
@@ -194,25 +225,13 @@ def _equalised(
 
 
 def _notes(
-    profile: Profile,
-    kind: str,
-    row: str,
-    strength: str,
-    recipe: SegmentationRecipe | ObjectiveRecipe,
-    memory: FrameMemory,
-    labelled: Sequence[int],
-    *,
-    tried: int,
+    profile: Profile, recipe: SegmentationRecipe | ObjectiveRecipe, memory: FrameMemory, labelled: Sequence[int]
 ) -> dict[str, Any]:
     return {
         "profile": profile.name,
-        "kind": kind,
-        "row": row,
-        "strength": strength,
         "count": recipe.labelled,
         "seed": recipe.seed,
         "steps": recipe.steps,
-        "tried": tried,
         "train_frequency": _named(_shares(memory, labelled)),
         "recipe": recipe.to_dict(),
         "labelled_rows": list(labelled),

@@ -59,6 +59,7 @@ class ObjectiveRecipe:
     frames: int = 8  # single frames per step, where no term asks for pairs or clips
     # what terms rest on
     warp: str = "geometry"  # or identity, the control: same pixels, no warp
+    tolerance: float = 0.04  # share by which two frames' depths of one surface may differ; more where depth is learned
     flow: str = "rigid"  # of the pairs of a clip: from depth and poses; or dis, estimated from the images
     pseudo_labels: bool = True  # of the net as it starts, as labels of the features of unlabelled frames
     threshold: float = 0.5  # probability over which a pseudo-label is kept; 0 = all
@@ -175,6 +176,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "clips": (0, math.inf),
     "clip_length": (2, math.inf),
     "frames": (0, math.inf),
+    "tolerance": (0, 1),
     "threshold": (0, 0.999),
     "projection": (1, math.inf),
     "views": (1, math.inf),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stc_lab.data import Clip
 from stc_lab.errors import InputError
+from stc_lab.geometry import DepthTolerance
 from stc_lab.losses import Direction, PairFlows, Step, join_flows, pseudo_labels
 from stc_lab.models import FeatureSegmenter, ProjectionHead, Segmenter, upsample_strided
 from stc_lab.training.clips import ClipSampler, FlowMemory, LabelledPairSampler
@@ -202,7 +203,9 @@ class StepMaker:
         # Where a stranger stands in, the warp is still that of the pair.
         later = frames[both[1]] if rows.partners == rows.later else self.memory.frames(rows.later).to(self.device)
         coarse = frames[both[0]].strided(self.stride), later.strided(self.stride)
-        ways = pair_directions((logits[both[0]], logits[both[1]]), coarse, edges, warp=self.recipe.warp)
+        tolerance = DepthTolerance(self.recipe.tolerance)
+        said = logits[both[0]], logits[both[1]]
+        ways = pair_directions(said, coarse, edges, warp=self.recipe.warp, tolerance=tolerance)
         if "weight" in self.recipe.needs:
             return tuple(replace(way, weight=way.logits_target.detach().softmax(dim=1)) for way in ways)
         return ways

@@ -10,6 +10,7 @@ from torch import Tensor
 from stc_lab.data import Clip, Videos
 from stc_lab.errors import InputError
 from stc_lab.geometry import Warped, correspond, identity_warp, sample
+from stc_lab.geometry.warp import DepthTolerance
 from stc_lab.losses import Direction, LogitsConsistency, logits_consistency
 from stc_lab.training.recipe import SegmentationRecipe
 
@@ -95,11 +96,12 @@ def pair_directions(
     edges: tuple[Bool[Tensor, "b h w"], Bool[Tensor, "b h w"]] | None,
     *,
     warp: str,
+    tolerance: DepthTolerance = DepthTolerance(),
 ) -> tuple[Direction, Direction]:
     """Each frame's logits warped into the other, beside that one's own: earlier into later, then back."""
     there, back = (
         Direction(
-            warp_logits(logits[source], frames[source], frames[target], warp=warp),
+            warp_logits(logits[source], frames[source], frames[target], warp=warp, tolerance=tolerance),
             logits[target],
             None if edges is None else edges[target],
         )
@@ -108,7 +110,14 @@ def pair_directions(
     return there, back
 
 
-def warp_logits(logits: Float[Tensor, "b k h w"], source: Clip, target: Clip, *, warp: str) -> Warped:
+def warp_logits(
+    logits: Float[Tensor, "b k h w"],
+    source: Clip,
+    target: Clip,
+    *,
+    warp: str,
+    tolerance: DepthTolerance = DepthTolerance(),
+) -> Warped:
     """The source's logits as the target's camera would see them; `warp="identity"` leaves them where they are.
 
     What counts as visible follows from depth and pose in either case, so that the two differ in nothing but the warp.
@@ -122,6 +131,7 @@ def warp_logits(logits: Float[Tensor, "b k h w"], source: Clip, target: Clip, *,
         target.motion_to(source),
         camera_source=source.camera,
         depth_source=source.depth,
+        tolerance=tolerance,
     )
     if warp == "identity":
         return identity_warp(logits, where.visible)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stc_lab.data import Clip
 from stc_lab.filters import fuse_views
-from stc_lab.geometry import correspond, sample_labels
+from stc_lab.geometry import DepthTolerance, correspond, sample_labels
 from stc_lab.models import Segmenter
 from stc_lab.training.augment import augment
 from stc_lab.training.memory import FrameMemory
@@ -71,6 +71,7 @@ class TargetMemory:
             coarse.camera,
             coarse.T_world_camera,
             offsets=[sign * gap for gap in self.recipe.views for sign in (-1, 1)],
+            tolerance=DepthTolerance(self.recipe.tolerance),
             warp=self.recipe.warp,  # type: ignore[arg-type]  # a plain string that the recipe has checked
         )
         votes = torch.ones_like(fused[:, :1])
@@ -95,6 +96,7 @@ class TargetMemory:
             coarse.motion_to(source),
             camera_source=source.camera,
             depth_source=source.depth,
+            tolerance=DepthTolerance(self.recipe.tolerance),
         )
         labels = source.label if self.recipe.warp == "identity" else sample_labels(source.label, where)
         own = (torch.arange(count, device=labels.device) == frame)[:, None, None]
