@@ -62,19 +62,19 @@ lint: setup  ## Check style, types, import layers and that notebooks are strippe
 	.venv/bin/ruff format --quiet --check .
 	.venv/bin/mypy --no-error-summary
 	.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
-	.venv/bin/python scripts/strip_notebooks.py --check notebooks
+	.venv/bin/python scripts/strip_notebooks.py --check notebooks notebooks/jobs
 
 check-tests: setup
 	$(PYTEST) -q -n 2 --dist worksteal
 check-bad-input: setup
 	STC_LAB_TYPECHECK=0 $(PYTEST) -q -m bad_input
 check-notebooks: setup
-	$(PYTEST) -q -n 2 --dist loadfile --nbval-lax --nbval-cell-timeout 300 notebooks
+	$(PYTEST) -q -n 2 --dist loadfile --nbval-lax --nbval-cell-timeout 300 --ignore notebooks/jobs notebooks
 
 format: setup  ## Bring code and notebooks into the project's style
 	.venv/bin/ruff check --quiet --fix-only .
 	.venv/bin/ruff format --quiet .
-	.venv/bin/python scripts/strip_notebooks.py notebooks
+	.venv/bin/python scripts/strip_notebooks.py notebooks notebooks/jobs
 
 notebooks: setup  ## Execute the notebooks in place and keep only the outputs that the tests compare
 	.venv/bin/python scripts/strip_notebooks.py --execute notebooks

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,11 +130,9 @@ def keep(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def working_folder() -> Path:
     """Where a job's notebook writes; what begins with `checkpoint` there is gone when the job is done.
 
-    In the lab, a folder of its own under runs/.
+    In the lab, a new temporary folder.
     """
-    folder = run_folder() or runs_folder() / "lab"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return run_folder() or Path(tempfile.mkdtemp(prefix="stc_lab_job_"))
 
 
 def finished(name: str) -> Path:
