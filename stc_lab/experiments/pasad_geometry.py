@@ -1,7 +1,7 @@
 """Depth, motion and focal length of videos from their images alone, by the shipped depth net, kept in the cache.
 
-A dolly moves by a quarter of the picture between two frames of the rooms, farther than any flow follows. So the camera is
-taken to film at four times the rate, of which the rooms keep every fourth frame; what lies between is seen only here.
+A dolly moves by a quarter of the picture between two frames of the rooms, which no flow follows. So the camera is taken
+to film at four times the rate, of which the rooms keep every fourth frame; what lies between is seen only here.
 """
 
 import copy
