@@ -103,7 +103,7 @@ def ablation_count(results: Iterable[Result]) -> int:
 
 
 def _profiles() -> dict[Any, Any]:
-    from stc_lab.experiments.pasad_rows import PROFILES
+    from stc_lab.experiments.pasad_profiles import PROFILES
 
     return dict(PROFILES)
 
@@ -137,7 +137,7 @@ class KeptStudy:
 
 def planned_runs(profile: str) -> int:
     """How many evaluated nets a profile comes to: its baselines, and all rows of both tables."""
-    from stc_lab.experiments.pasad_rows import PROFILES, planned_rows
+    from stc_lab.experiments.pasad_profiles import PROFILES, planned_rows
 
     if profile not in PROFILES:
         raise InputError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}")

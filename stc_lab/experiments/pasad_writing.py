@@ -127,8 +127,8 @@ def write_tables(results: Sequence[Result], folder: Path | str) -> dict[str, Sav
     }
 
 
-def write_report(results: Sequence[Result], folder: Path | str) -> Path:
-    """`folder/report.html`: verdicts, tables, and the figures that lie in `folder/figures`."""
+def write_report(results: Sequence[Result], folder: Path | str, *, figures: Path | None = None) -> Path:
+    """`folder/report.html`: verdicts, tables, and the figures that lie in `figures`, by default `folder/figures`."""
     results, folder = _tested(results), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     found = verdicts(results)
@@ -144,7 +144,8 @@ def write_report(results: Sequence[Result], folder: Path | str) -> Path:
         )
     )
     pictures = "".join(
-        _figure(figure.html, figure.png, figure.alt, folder) for figure in figures_of(folder / "figures")
+        _figure(figure.html, figure.png, figure.alt, folder)
+        for figure in figures_of(folder / "figures" if figures is None else figures)
     )
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Label efficiency</title>'
