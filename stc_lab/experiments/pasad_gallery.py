@@ -25,8 +25,8 @@ from stc_lab.training import predict
 KEPT_GALLERY = KEPT.with_name("pasad_full_gallery.npz")
 COVERED, LEAST = 0.1, 0.01  # of a frame, by rare classes
 RULE = (
-    "of each test video the frame of which rare classes cover nearest to a tenth; of these frames the first, middle and "
-    "last in the order of what consistency gains there"
+    "of each test video the frame of which rare classes cover nearest to a tenth; of these frames the first, the "
+    "middle and the last in the order of what consistency gains there"
 )
 
 
