@@ -180,7 +180,8 @@ def method_table(rows: Sequence[Measured], *, base: str = "no extra loss") -> li
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float | str]:
-    spread = statistics.stdev(values) if len(values) > 1 else math.nan
+    # `stdev` stumbles over a NaN, which is what a measure without anything to measure gives.
+    spread = statistics.stdev(values) if len(values) > 1 and not any(map(math.isnan, values)) else math.nan
     return {name: statistics.fmean(values), f"{name} spread": spread}
 
 
