@@ -198,7 +198,7 @@ def _compared(
     places = pair_places(frames, targets, sources, geometry)
     visible = places.visible(rule)
     own, other = frames.logits(targets), frames.logits(sources)
-    labels, labels_there = own.argmax(dim=1), sample_labels(other.argmax(dim=1), places.pixels)
+    labels, labels_there = frames.labels(targets), sample_labels(frames.labels(sources), places.pixels)
     warped = sample(other, places.pixels)
     difference = (warped - own).abs()
     uniform = difference.mean(dim=1)
@@ -213,7 +213,7 @@ def _compared(
         return torch.bincount(place[where], values[where].double(), minlength=n * k).reshape(n, k).cpu()
 
     ones = torch.ones_like(uniform)
-    motion = places.flow.norm(dim=1)
+    motion = torch.hypot(*places.flow.unbind(dim=1))
     middle = [
         moved[seen].median() if bool(seen.any()) else torch.tensor(torch.nan)
         for moved, seen in zip(motion, visible, strict=True)

@@ -16,7 +16,7 @@ from stc_lab.experiments.disturb import Disturbance
 from stc_lab.experiments.explored_frames import ExploredFrames, Model, explored
 from stc_lab.experiments.pair_places import Geometry, Occlusion, PairPlaces, default_occlusion, pair_places
 from stc_lab.geometry import Warped, WarpedLabels, masked_labels, sample, sample_labels
-from stc_lab.losses.consistency import ConsistencyLoss, LogitsConsistency, consistency_map, logits_consistency
+from stc_lab.losses.consistency import ConsistencyLoss, LogitsConsistency, consistency_map
 
 Way = Literal["backward", "forward"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -127,19 +127,32 @@ class PairView:
         return self.logits_source.softmax(dim=1).amax(dim=1)
 
     @cached_property
-    def loss(self) -> ConsistencyLoss | None:
-        """Eq. 1 (Pasad et al. 2020) at full size; None where nothing is visible."""
+    def loss_parts(self) -> Mapping[str, Float[Tensor, "1 h w"]]:
+        """The unweighted parts of Eq. 1 (Pasad et al. 2020), whose means over the visible pixels are the loss's.
+
+        `uniform`, `label_prior` and `pixel_prior`; all 0 where nothing is visible.
+        """
         if not bool(self.visible.any()):
-            return None
-        return logits_consistency(self.warped, self.logits_target, self.edges, self.weights)
+            none = torch.zeros_like(self.places.flow[:, 0])
+            return dict.fromkeys(("uniform", "label_prior", "pixel_prior"), none)
+        parts = consistency_map(self.warped, self.logits_target, self.edges, LogitsConsistency(1.0, 1.0, 1.0))
+        return {name: part for name, part in parts.items() if name != "total"}
 
     @cached_property
     def loss_maps(self) -> Mapping[str, Float[Tensor, "1 h w"]]:
-        """Where each part of Eq. 1 comes from; all 0 where nothing is visible."""
-        if not bool(self.visible.any()):
-            none = torch.zeros_like(self.confidence)
-            return dict.fromkeys(("uniform", "label_prior", "pixel_prior", "total"), none)
-        return consistency_map(self.warped, self.logits_target, self.edges, self.weights)
+        """Where the loss comes from: the parts with their weights, and their sum `total`."""
+        maps = {name: getattr(self.weights, name) * part for name, part in self.loss_parts.items()}
+        return maps | {"total": maps["uniform"] + maps["label_prior"] + maps["pixel_prior"]}
+
+    @cached_property
+    def loss(self) -> ConsistencyLoss | None:
+        """Eq. 1 at full size, as `logits_consistency` has it; None where nothing is visible."""
+        support = self.visible.sum()
+        if int(support) == 0:
+            return None
+        parts = {name: part.sum() / support for name, part in self.loss_parts.items()}
+        total = torch.stack([getattr(self.weights, name) * part for name, part in parts.items()]).sum()
+        return ConsistencyLoss(total, **parts, support=support, edge_support=(self.edges & self.visible).sum())
 
     def numbers(self) -> dict[str, float]:
         """Live numbers: Eq. 1 and its unweighted parts, the share that disagrees, what it rests on, and the motion.
