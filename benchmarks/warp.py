@@ -81,10 +81,13 @@ def times(shape: Shape, rounds: int, device: torch.device) -> tuple[dict[str, tu
     forward: dict[str, list[float]] = {name: [] for name in calls}
     both: dict[str, list[float]] = {name: [] for name in calls}
     floor: list[float] = []
+    names = list(calls)
     for _ in range(rounds + 2):
         flush.add_(1)
         floor.append(milliseconds(copy, device))
-        for name, call in calls.items():
+        names.append(names.pop(0))  # who comes first may have to fetch memory that the last of the round gave back
+        for name in names:
+            call = calls[name]
             flush.add_(1)
             with torch.no_grad():
                 forward[name].append(milliseconds(call, device))

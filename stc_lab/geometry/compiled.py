@@ -15,7 +15,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from stc_lab.geometry.camera import MIN_DEPTH
 from stc_lab.geometry.reproject import FARTHEST
-from stc_lab.geometry.threads import divided, run_jobs, threads_for
+from stc_lab.geometry.threads import divided, run_loops, threads_for
 
 
 def compilable(*values: Tensor) -> bool:
@@ -24,68 +24,58 @@ def compilable(*values: Tensor) -> bool:
 
 
 class InverseWarp(torch.autograd.Function):
-    """From (source, depth, motion, change, depth_source or None, relative, absolute) to (image, visible)."""
+    """From (source, depth, T_source_target, K, K_source, depth_source, relative, absolute) to (image, visible).
+
+    `K_source` is None where it is K, and `depth_source` where no occlusion is tested.
+    """
 
     @staticmethod
     def forward(
         ctx: FunctionCtx,
         source: Float[Tensor, "b c hs ws"],
         depth: Float[Tensor, "b 1 h w"],
-        motion: Float[Tensor, "b 3 4"],
-        change: Float[Tensor, "b 5"],
+        T_source_target: Float[Tensor, "b 4 4"],
+        K: Float[Tensor, "k 3 3"],
+        K_source: Float[Tensor, "ks 3 3"] | None,
         depth_source: Float[Tensor, "b 1 hs ws"] | None,
         relative: float,
         absolute: float,
     ) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b h w"]]:
-        from stc_lab.geometry.kernels_projection import locate_rows
-        from stc_lab.geometry.kernels_sampling import sample_rows
+        from stc_lab.geometry.kernels_motion import move_pixels
+        from stc_lab.geometry.kernels_projection import locate_rows, locate_rows_on_team
+        from stc_lab.geometry.kernels_sampling import sample_rows, sample_rows_on_team
 
         b, _, height, width = depth.shape
-        depth = depth[:, 0]
-        source, depth, motion, change = (value.detach().contiguous() for value in (source, depth, motion, change))
+        cameras = _together(T_source_target, K, K_source)
+        source, depth = source.detach().contiguous(), depth.detach()[:, 0].contiguous()
         image = source.new_empty(b, source.shape[1], height, width)
-        pixels = depth.new_empty(b, 2, height, width)
-        found, visible = (
-            torch.empty(b, height, width, dtype=torch.uint8),
-            torch.empty(b, height, width, dtype=torch.bool),
-        )
-        other = depth.new_empty(b, 1, 0, 0) if depth_source is None else depth_source.detach().contiguous()
+        motion, change, pixels = (depth.new_empty(b, *shape) for shape in ((3, 4), (5,), (2, height, width)))
+        found, visible = (torch.empty(b, height, width, dtype=dtype) for dtype in (torch.uint8, torch.bool))
+        other = depth.new_empty(b, 0, 0) if depth_source is None else depth_source.detach()[:, 0].contiguous()
         scalar = depth.numpy().dtype.type
-        tolerance = other[:, 0].numpy(), scalar(relative), scalar(absolute)
+        move_pixels(*_arrays(*cameras, motion, change))
         threads = threads_for(image.numel())
-        work = divided(b, height, threads)
-        size = tuple(source.shape[2:])
-        geometry = *_arrays(depth, motion, change), (scalar(MIN_DEPTH), scalar(FARTHEST)), *tolerance
-        out = _arrays(pixels, found, visible)
-        source_to_image = _arrays(source, pixels, found, image)
-
-        def warp(part: np.ndarray) -> None:
-            locate_rows(part, size, *geometry, *out)
-            sample_rows(part, *source_to_image)
-
-        run_jobs(warp, work, threads)
-        ctx.save_for_backward(source, depth, motion, change, pixels, found)
+        size, reach = tuple(source.shape[2:]), (scalar(MIN_DEPTH), scalar(FARTHEST))
+        near = other.numpy(), scalar(relative), scalar(absolute)
+        located = size, *_arrays(depth, motion, change), reach, *near, *_arrays(pixels, found, visible)
+        work = divided(b, height, 4 * threads)  # finer than needed, for a thread may come late
+        run_loops(locate_rows, locate_rows_on_team, work, threads, *located)
+        run_loops(sample_rows, sample_rows_on_team, work, threads, *_arrays(source, pixels, found, image))
+        ctx.save_for_backward(source, depth, *cameras, motion, change, pixels, found)
         ctx.mark_non_differentiable(visible)
         return image, visible
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        from stc_lab.geometry.kernels_projection import locate_back
-
-        source, depth, motion, change, pixels, found = ctx.saved_tensors
-        wanted = (ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:4]))
-        d_source, d_pixels = _sample_back(source, pixels, found, grad, wanted)
-        gradients: list[Tensor | None] = [None, None, None]
-        if wanted[1]:
-            d_depth = torch.empty_like(depth)
-            d_motion, d_change = (torch.zeros_like(value, dtype=torch.float64) for value in (motion, change))
-            locate_back(*_arrays(depth, motion, change, found, d_pixels, d_depth, d_motion, d_change))
-            all_of_it = d_depth[:, None], d_motion.to(motion.dtype), d_change.to(change.dtype)
-            gradients = [
-                value if asked else None for value, asked in zip(all_of_it, ctx.needs_input_grad[1:4], strict=True)
-            ]
-        return d_source if wanted[0] else None, *gradients, None, None, None
+        source, depth, *cameras, motion, change, pixels, found = ctx.saved_tensors
+        asked = ctx.needs_input_grad[:5]
+        d_source, d_pixels = _sample_back(source, pixels, found, grad, (asked[0], any(asked[1:])))
+        gradients: list[Tensor | None] = [d_source]
+        if any(asked[1:]):
+            gradients += _locate_back(depth, cameras, motion, change, found, d_pixels, threads_for(grad.numel()))
+        gradients += [None] * (5 - len(gradients))
+        return *(value if a else None for value, a in zip(gradients, asked, strict=True)), None, None, None
 
 
 class Sample(torch.autograd.Function):
@@ -96,15 +86,15 @@ class Sample(torch.autograd.Function):
         ctx: FunctionCtx, source: Float[Tensor, "b c hs ws"], pixels: Float[Tensor, "b 2 h w"]
     ) -> Float[Tensor, "b c h w"]:
         from stc_lab.geometry.kernels_projection import SEEN
-        from stc_lab.geometry.kernels_sampling import sample_rows
+        from stc_lab.geometry.kernels_sampling import sample_rows, sample_rows_on_team
 
         b, _, height, width = pixels.shape
         source, pixels = source.detach().contiguous(), pixels.detach().contiguous()
         found = torch.full((b, height, width), SEEN, dtype=torch.uint8)
         image = source.new_empty(b, source.shape[1], height, width)
         threads = threads_for(image.numel())
-        arrays = _arrays(source, pixels, found, image)
-        run_jobs(lambda part: sample_rows(part, *arrays), divided(b, height, threads), threads)
+        arrays, work = _arrays(source, pixels, found, image), divided(b, height, 4 * threads)
+        run_loops(sample_rows, sample_rows_on_team, work, threads, *arrays)
         ctx.save_for_backward(source, pixels, found)
         return image
 
@@ -117,20 +107,53 @@ class Sample(torch.autograd.Function):
         return d_source if wanted[0] else None, d_pixels if wanted[1] else None
 
 
+def _together(T: Tensor, K: Tensor, K_source: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Pose and intrinsics as arrays; no K of the source is an array of none."""
+    return (
+        K.detach().contiguous(),
+        T.detach().contiguous(),
+        (K[:0] if K_source is None else K_source).detach().contiguous(),
+    )
+
+
+def _locate_back(
+    depth: Tensor,
+    cameras: Sequence[Tensor],
+    motion: Tensor,
+    change: Tensor,
+    found: Tensor,
+    d_pixels: Tensor,
+    threads: int,
+) -> list[Tensor]:
+    """Gradients of depth, pose, K and K of the source."""
+    from stc_lab.geometry.kernels_motion import move_pixels_back
+    from stc_lab.geometry.kernels_projection import locate_back, locate_back_on_team
+
+    b, height, _ = depth.shape
+    d_depth, sums = torch.empty_like(depth), np.empty((b, height, 17))
+    arrays = _arrays(depth, motion, change, found, d_pixels, d_depth)
+    run_loops(locate_back, locate_back_on_team, divided(b, height, 4 * threads), threads, *arrays, sums)
+    total = sums.sum(axis=1)
+    K, T, K_source = _arrays(*cameras)
+    d_K, d_T, d_K_source = np.zeros(K.shape), np.empty(T.shape), np.zeros(K_source.shape)
+    move_pixels_back(K, T, K_source, total[:, :12].reshape(b, 3, 4), total[:, 12:], d_K, d_T, d_K_source)
+    return [d_depth[:, None], *(torch.from_numpy(value).to(motion.dtype) for value in (d_T, d_K, d_K_source))]
+
+
 def _sample_back(
     source: Tensor, pixels: Tensor, found: Tensor, grad: Tensor, wanted: Sequence[bool]
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of the source and of the positions; of what is not wanted, something empty or zero."""
-    from stc_lab.geometry.kernels_sampling import sample_back
+    """Gradients of the source and of the positions; of what is not wanted, something empty or unset."""
+    from stc_lab.geometry.kernels_sampling import sample_back, sample_back_on_team
 
     b, c = source.shape[:2]
     wanted = (wanted[0], wanted[1])
-    d_source = torch.zeros_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
+    d_source = torch.empty_like(source) if wanted[0] else source.new_empty(b, 0, 1, 1)
     threads = threads_for(grad.numel())
     work = divided(b, c, threads)
-    d_pixels = pixels.new_zeros(len(work), *pixels.shape[1:])
+    d_pixels = pixels.new_empty(len(work), *pixels.shape[1:])
     inputs, results = _arrays(source, pixels, found, grad.contiguous()), _arrays(d_source, d_pixels)
-    run_jobs(lambda part: sample_back(part, *inputs, wanted, *results), work, threads)
+    run_loops(sample_back, sample_back_on_team, work, threads, *inputs, wanted, *results)
     return d_source, d_pixels if len(work) == b else d_pixels.unflatten(0, (b, -1)).sum(dim=1)
 
 

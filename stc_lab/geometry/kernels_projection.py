@@ -11,6 +11,8 @@ from typing import no_type_check
 import numba
 import numpy as np
 
+from stc_lab.geometry.team import run_on_team
+
 BEHIND, UNKNOWN, SEEN = 0, 1, 2  # the camera does not see the point; the depth says nothing; there is a place
 
 # Neither "nnan" nor "ninf" among these: comparisons with NaN decide what is visible.
@@ -34,20 +36,29 @@ def locate_rows(work, size, depth, motion, change, reach, depth_source, relative
 
 @_compiled
 @no_type_check
-def locate_back(depth, motion, change, found, d_pixels, d_depth, d_motion, d_change):
-    """Gradients of the positions of all items; the sums `d_motion` and `d_change` must come zeroed."""
-    for item in range(len(depth)):
-        _chain(
-            depth[item],
-            motion[item],
-            change[item],
-            found[item],
-            d_pixels[item, 0],
-            d_pixels[item, 1],
-            d_depth[item],
-            d_motion[item],
-            d_change[item],
-        )
+def locate_back(work, depth, motion, change, found, d_pixels, d_depth, sums):
+    """Gradients of the positions: of the depth of rows [start, stop) of items, and each row's part of the others.
+
+    `sums` [b, h, 17] holds, in double precision, what a row adds to motion (by rows, 12) and to change (5): whoever
+    computes a row, their sum is the same.
+    """
+    for job in range(len(work)):
+        item, du, dv = work[job, 0], d_pixels[work[job, 0], 0], d_pixels[work[job, 0], 1]
+        for y in range(work[job, 1], work[job, 2]):
+            row = depth[item, y], found[item, y], du[y], dv[y]
+            _chain(y, *row, motion[item], change[item], d_depth[item, y], sums[item, y])
+
+
+@_compiled
+@no_type_check
+def locate_rows_on_team(parallel, threads, work, arguments):
+    return run_on_team(parallel, threads, locate_rows, work, arguments)
+
+
+@_compiled
+@no_type_check
+def locate_back_on_team(parallel, threads, work, arguments):
+    return run_on_team(parallel, threads, locate_back, work, arguments)
 
 
 @_compiled
@@ -93,40 +104,32 @@ def _see(u, v, z, found, size, depth_source, relative, absolute, visible):
 
 @_compiled
 @no_type_check
-def _chain(depth, motion, change, found, du, dv, d_depth, d_motion, d_change):
-    """From positions back to depth, motion and change of intrinsics: the derivative of `_locate`; sums in float64."""
-    T, width = depth.dtype.type, depth.shape[1]
-    one = T(1)
-    for y in range(depth.shape[0]):
-        fy = T(y)
-        x_x, x_1, x_t, y_x, y_1, y_t, z_x, z_1, z_t = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for x in range(width):
-            fx, d = T(x), depth[y, x]
-            if found[y, x] != SEEN:
-                d_depth[y, x] = 0
-                continue
-            along = motion[2, 0] * fx + motion[2, 1] * fy + motion[2, 2]
-            over = one / ((along + one) * d + motion[2, 3])
-            turned_x = motion[0, 0] * fx + motion[0, 1] * fy + motion[0, 2] - fx * along
-            turned_y = motion[1, 0] * fx + motion[1, 1] * fy + motion[1, 2] - fy * along
-            dx = (turned_x * d + (motion[0, 3] - fx * motion[2, 3])) * over
-            dy = (turned_y * d + (motion[1, 3] - fy * motion[2, 3])) * over
-            gu, gv = du[y, x], dv[y, x]
-            d_change[0] += gu * (dx + fx)
-            d_change[1] += gv * (dy + fy)
-            d_change[2] += gu * (dy + fy)
-            d_change[3] += gu
-            d_change[4] += gv
-            gx, gy = gu * change[0] * over, (gu * change[2] + gv * change[1]) * over
-            gz = -(gx * dx + gy * dy)
-            d_depth[y, x] = gx * turned_x + gy * turned_y + gz * (along + one)
-            gz -= gx * fx + gy * fy
-            x_x, x_1, x_t = x_x + gx * d * fx, x_1 + gx * d, x_t + gx
-            y_x, y_1, y_t = y_x + gy * d * fx, y_1 + gy * d, y_t + gy
-            z_x, z_1, z_t = z_x + gz * d * fx, z_1 + gz * d, z_t + gz
-        sums = ((x_x, x_1, x_t), (y_x, y_1, y_t), (z_x, z_1, z_t))
-        for i in range(3):
-            d_motion[i, 0] += sums[i][0]
-            d_motion[i, 1] += sums[i][1] * y
-            d_motion[i, 2] += sums[i][1]
-            d_motion[i, 3] += sums[i][2]
+def _chain(y, depth, found, du, dv, motion, change, d_depth, sums):
+    """From positions of row y back to depth, motion and change of intrinsics: the derivative of `_locate`."""
+    T = depth.dtype.type
+    zero, one, fy = T(0), T(1), T(y)
+    x_x, x_1, x_t, y_x, y_1, y_t, z_x, z_1, z_t = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    u_x, v_y, u_y, u_1, v_1 = 0.0, 0.0, 0.0, 0.0, 0.0
+    for x in range(len(depth)):
+        seen = found[x] == SEEN  # no branch: where it is not, everything is finite and has no gradient
+        fx, d, gu, gv = T(x), depth[x] if seen else one, du[x] if seen else zero, dv[x] if seen else zero
+        along = motion[2, 0] * fx + motion[2, 1] * fy + motion[2, 2]
+        here = (along + one) * d + motion[2, 3]
+        over = one / (here if seen else one)
+        turned_x = motion[0, 0] * fx + motion[0, 1] * fy + motion[0, 2] - fx * along
+        turned_y = motion[1, 0] * fx + motion[1, 1] * fy + motion[1, 2] - fy * along
+        dx = (turned_x * d + (motion[0, 3] - fx * motion[2, 3])) * over
+        dy = (turned_y * d + (motion[1, 3] - fy * motion[2, 3])) * over
+        u_x, u_y, v_y = u_x + gu * (dx + fx), u_y + gu * (dy + fy), v_y + gv * (dy + fy)
+        u_1, v_1 = u_1 + gu, v_1 + gv
+        gx, gy = gu * change[0] * over, (gu * change[2] + gv * change[1]) * over
+        gz = -(gx * dx + gy * dy)
+        d_depth[x] = gx * turned_x + gy * turned_y + gz * (along + one)
+        gz -= gx * fx + gy * fy
+        x_x, x_1, x_t = x_x + gx * d * fx, x_1 + gx * d, x_t + gx
+        y_x, y_1, y_t = y_x + gy * d * fx, y_1 + gy * d, y_t + gy
+        z_x, z_1, z_t = z_x + gz * d * fx, z_1 + gz * d, z_t + gz
+    sums[0], sums[1], sums[2], sums[3] = x_x, x_1 * y, x_1, x_t
+    sums[4], sums[5], sums[6], sums[7] = y_x, y_1 * y, y_1, y_t
+    sums[8], sums[9], sums[10], sums[11] = z_x, z_1 * y, z_1, z_t
+    sums[12], sums[13], sums[14], sums[15], sums[16] = u_x, v_y, u_y, u_1, v_1

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from stc_lab.geometry.kernels_projection import BEHIND, SEEN
+from stc_lab.geometry.team import run_on_team
 
 _STRIP = 2048  # px: their places and weights fill less than the second-level cache
 
@@ -43,7 +44,7 @@ def sample_rows(work, source, pixels, found, image):
 def sample_back(work, source, pixels, found, grad, wanted, d_source, d_pixels):
     """Gradients of `sample_rows` from channels [start, stop) of items; `wanted`: of the source, of the positions.
 
-    `d_pixels` has an entry for each job. Both must come zeroed.
+    `d_pixels` has an entry for each job. Neither need come zeroed; what is not wanted is left as it is.
     """
     hs, ws = source.shape[2:]
     values, places, exact = _buffers(pixels)
@@ -51,14 +52,44 @@ def sample_back(work, source, pixels, found, grad, wanted, d_source, d_pixels):
         item, channels, part = work[job, 0], (work[job, 1], work[job, 2]), work[job, 3]
         u, v, states = pixels[item, 0].reshape(-1), pixels[item, 1].reshape(-1), found[item].reshape(-1)
         all_du, all_dv = d_pixels[part, 0].reshape(-1), d_pixels[part, 1].reshape(-1)
+        zeroed = 0  # so far, of each plane of `d_source`
         for first in range(0, len(u), _STRIP):
             last = min(first + _STRIP, len(u))
             ax, ay, place = values[0, : last - first], values[1, : last - first], places[: last - first]
             du, dv, cells = all_du[first:last], all_dv[first:last], (place, ax, ay, states[first:last])
             _weigh(u[first:last], v[first:last], hs, ws, place, ax, ay, exact)
+            if wanted[0]:
+                zeroed = _zero(channels, d_source[item], zeroed, _reached(place, source[item])[1])
+            if wanted[1]:
+                du[:], dv[:] = 0, 0
             _gather_back(channels, source[item], grad[item], first, wanted, cells, d_source[item], du, dv, values[2])
             if wanted[1]:
                 _hold(u[first:last], v[first:last], hs, ws, states[first:last], du, dv)
+        if wanted[0]:
+            _zero(channels, d_source[item], zeroed, hs * ws)
+
+
+@_compiled
+@no_type_check
+def sample_rows_on_team(parallel, threads, work, arguments):
+    return run_on_team(parallel, threads, sample_rows, work, arguments)
+
+
+@_compiled
+@no_type_check
+def sample_back_on_team(parallel, threads, work, arguments):
+    return run_on_team(parallel, threads, sample_back, work, arguments)
+
+
+@_compiled
+@no_type_check
+def _zero(channels, planes, start, stop):
+    """Zero planes up to `stop`, just before they are scattered to, for then they are in the cache."""
+    for c in range(channels[0], channels[1]):
+        plane = planes[c].reshape(-1)
+        for i in range(start, stop):
+            plane[i] = 0
+    return max(start, stop)
 
 
 @_compiled

@@ -60,7 +60,9 @@ def pixel_motion(camera_a: Camera, T_b_a: Float[Tensor, "b 4 4"], camera_b: Came
     K, T = camera_a.K.to(dtype), T_b_a.to(dtype)
     A = product(K, T[:, :3, :3] - torch.eye(3, dtype=dtype, device=T.device), _inverse(K))
     motion = torch.cat([A, product(K, T[:, :3, 3:])], dim=2)
-    K_a, K_b = (K.expand(len(T), 3, 3) for K in (K, K if camera_b is camera_a else camera_b.K.to(dtype)))
+    if camera_b is camera_a:  # also its derivative vanishes
+        return PixelMotion(motion, K.new_tensor([1, 1, 0, 0, 0]).expand(len(T), 5))
+    K_a, K_b = (K.expand(len(T), 3, 3) for K in (K, camera_b.K.to(dtype)))
     return PixelMotion(motion, torch.stack(_pixel_map(K_a, K_b), dim=1))
 
 

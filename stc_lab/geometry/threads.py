@@ -1,6 +1,7 @@
 """Run jobs on the threads that torch itself uses, where they can be reached, or on threads of our own."""
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 _WORTH_A_THREAD = 200_000  # values: about 0.3 ms of work; a thread takes 0.1 ms to start
+_PROCESS = os.getpid()
 _Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -40,7 +42,7 @@ def run_jobs(kernel: Callable[[np.ndarray], None], work: np.ndarray, threads: in
         except BaseException as error:  # it must not be lost in another thread
             failed.append(error)
 
-    team = _torch_team()
+    team = _reached_team()
     if team is not None:
         team.GOMP_parallel(_Task(take), None, threads, 0)
     else:
@@ -52,6 +54,27 @@ def run_jobs(kernel: Callable[[np.ndarray], None], work: np.ndarray, threads: in
             other.join()
     if failed:
         raise failed[0]
+
+
+def run_loops(
+    kernel: Callable[..., None], on_team: Callable[..., int], work: np.ndarray, threads: int, *arguments: object
+) -> None:
+    """Call the compiled `kernel(rows, *arguments)` with all rows of `work`, on so many threads.
+
+    `on_team` does it on torch's own threads (`team.run_on_team`), which then need no lock of the interpreter.
+    """
+    team = _reached_team() if threads > 1 else None
+    if team is None:
+        run_jobs(lambda part: kernel(part, *arguments), work, threads)
+        return
+    parallel = ctypes.cast(team.GOMP_parallel, ctypes.c_void_p).value
+    if failed := on_team(parallel, threads, work, arguments):
+        raise MemoryError(f"{failed} of {len(work)} parts of a compiled loop failed, most likely for lack of memory")
+
+
+def _reached_team() -> ctypes.CDLL | None:
+    """The team, except in a process that was forked: there it waits for threads that only the parent has."""
+    return _torch_team() if os.getpid() == _PROCESS else None
 
 
 @cache

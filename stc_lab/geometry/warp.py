@@ -20,7 +20,6 @@ from stc_lab.geometry.reproject import (
     check_reprojection,
     inside,
     known_depth,
-    pixel_motion,
     reproject,
 )
 from stc_lab.geometry.sampling import nearest, read_labels_at, sample_at
@@ -166,12 +165,12 @@ def inverse_warp(
         image = image.masked_fill(behind[:, None], 0)
         return Warped(image, seen_by(found, other, depth_source, tolerance, name="depth_source"))
     dtype = working_dtype(depth_target)
-    moved = pixel_motion(camera_target, T_source_target, other, dtype)
     image, visible = InverseWarp.apply(
         source.to(dtype),
         depth_target.to(dtype),
-        moved.motion,
-        moved.change,
+        T_source_target.to(dtype),
+        camera_target.K.to(dtype),
+        None if camera_source is None else camera_source.K.to(dtype),
         None if depth_source is None else depth_source.to(dtype),
         tolerance.relative,
         tolerance.absolute,
