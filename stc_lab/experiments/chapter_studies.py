@@ -43,6 +43,7 @@ from stc_lab.experiments.stabilising import (
 from stc_lab.models import load_shipped
 
 _METHODS = {**METHODS, **CONTROLS}
+FILE = "found.json"  # in the folder of a seed
 Log = Callable[[str], None]
 Measures = Mapping[str, float]
 
@@ -77,7 +78,7 @@ class ChapterStudy:
 
 STUDIES: Mapping[str, ChapterStudy] = MappingProxyType(
     {
-        "04": ChapterStudy("04", preset="full", steps=150, judged="30 test rooms"),
+        "04": ChapterStudy("04"),
         "07": ChapterStudy("07"),
         "08": ChapterStudy("08"),
         "10": ChapterStudy("10", judged="12 test rooms, filmed by hand and on the dolly"),
@@ -134,7 +135,7 @@ def run_study(study: ChapterStudy, *, cache: Path | str | None = None, log: Log 
     found = []
     for seed in study.seeds:
         log(f"chapter {study.chapter}, seed {seed}")
-        found += json.loads((_seed_folder(study, seed, cache) / "rows.json").read_text(encoding="utf-8"))
+        found += json.loads((seed_folder(study, seed, cache) / FILE).read_text(encoding="utf-8"))
     done = {
         "command": study.command,
         **asdict(study),
@@ -144,7 +145,7 @@ def run_study(study: ChapterStudy, *, cache: Path | str | None = None, log: Log 
         "rows": found,
     }
     if study.chapter in _NO_SEED:
-        done["without seeds"] = _rounded(_NO_SEED[study.chapter](study))
+        done["without seeds"] = json.loads((seed_folder(study, None, cache) / FILE).read_text(encoding="utf-8"))
     return done
 
 
@@ -211,16 +212,21 @@ def settings(chapter: str) -> dict[str, Any]:
     return in_json
 
 
-def _seed_folder(study: ChapterStudy, seed: int, cache: Path | str | None) -> Path:
+def seed_folder(study: ChapterStudy, seed: int | None, cache: Path | str | None = None) -> Path:
+    """Where the rows of one seed lie, trained if they are not there; None: what no seed changes."""
+
     def build(partial: Path) -> None:
-        rows = [
-            {"name": row.name, "seed": seed, "measures": _rounded(row.measures())}
-            for row in _ONE_SEED[study.chapter](study, seed)
-        ]
-        (partial / "rows.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        found = _NO_SEED[study.chapter](study) if seed is None else _rows(study, seed)
+        (partial / FILE).write_text(json.dumps(_rounded(found), indent=1) + "\n", encoding="utf-8")
 
     root = cache_root() if cache is None else Path(cache).expanduser()
     return build_once(root / "chapter_studies" / f"{study.chapter}-{seed}-{_digest(study)}", build)
+
+
+def _rows(study: ChapterStudy, seed: int) -> list[dict[str, Any]]:
+    return [
+        {"name": row.name, "seed": seed, "measures": row.measures()} for row in _ONE_SEED[study.chapter](study, seed)
+    ]
 
 
 def _digest(study: ChapterStudy) -> str:
@@ -239,7 +245,11 @@ def _rounded(values: Any) -> Any:
     """The same, numbers to 5 digits behind the point, NaN as null."""
     if isinstance(values, Mapping):
         return {name: _rounded(value) for name, value in values.items()}
-    return None if math.isnan(values) else round(float(values), 5)
+    if isinstance(values, list):
+        return [_rounded(value) for value in values]
+    if isinstance(values, float):
+        return None if math.isnan(values) else round(values, 5)
+    return values
 
 
 def _file(chapter: str) -> str:
