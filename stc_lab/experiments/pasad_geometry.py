@@ -137,15 +137,16 @@ def frame_scales(matches: Matches, whole: Reconstruction, camera: Camera) -> Flo
     apart = torch.where(known, ratio, torch.nan).flatten(1).nanmedian(dim=1).values
     support = known.flatten(1).sum(dim=1)
     usable = (support > _LEAST_SEEN) & apart.isfinite()
-    weight = torch.where(usable, support, 0).sqrt()[:, None]
+    # In double precision: its last bits hang on where memory lies, and must not show in what is kept.
+    weight = torch.where(usable, support, 0).double()
     count, pairs = len(whole.depth), torch.arange(len(first))
-    difference = torch.zeros(len(first), count)
+    difference = torch.zeros(len(first), count, dtype=torch.float64)
     difference[pairs, second], difference[pairs, first] = 1.0, -1.0
-    wanted = torch.where(usable, -apart, 0)[:, None]
+    wanted = torch.where(usable, -apart, 0).double()
     # A little weight on no change keeps frames that nothing links where they are.
-    rows = torch.cat([difference * weight, 0.1 * torch.eye(count)])
-    scale = torch.linalg.lstsq(rows, torch.cat([wanted * weight, torch.zeros(count, 1)])).solution[:, 0]
-    return (scale - scale.mean()).exp()
+    normal = difference.T @ (weight[:, None] * difference) + 0.01 * torch.eye(count, dtype=torch.float64)
+    scale = torch.linalg.solve(normal, difference.T @ (weight * wanted))
+    return (scale - scale.mean()).exp().to(whole.depth.dtype)
 
 
 def chained_poses(matches: Matches, whole: Reconstruction) -> Float[Tensor, "t 4 4"]:

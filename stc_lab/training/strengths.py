@@ -40,7 +40,12 @@ def gradient_norms(
 
 
 def equalised_terms(
-    model: Segmenter, memory: FrameMemory, recipe: ObjectiveRecipe, *, scales: Mapping[str, float] | None = None
+    model: Segmenter,
+    memory: FrameMemory,
+    recipe: ObjectiveRecipe,
+    *,
+    scales: Mapping[str, float] | None = None,
+    draws: int = DRAWS,
 ) -> tuple[tuple[tuple[Any, ...], ...], dict[str, float]]:
     """The recipe's terms, each prior and the pseudo-label cross-entropy scaled to the uniform prior's gradient norm.
 
@@ -50,7 +55,7 @@ def equalised_terms(
     if strangers:
         raise InputError(f"only the terms of Pasad et al. can be equalised, not {', '.join(sorted(strangers))}")
     if scales is None:
-        norms = gradient_norms(model, memory, recipe)
+        norms = gradient_norms(model, memory, recipe, draws=draws)
         scales = {name: norms["uniform"] / max(norm, 1e-12) for name, norm in norms.items()}
     terms = []
     for name, weight, *options in recipe.terms:
