@@ -42,8 +42,7 @@ class InverseWarp(torch.autograd.Function):
         absolute: float,
     ) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b h w"]]:
         from stc_lab.geometry.kernels_motion import move_pixels
-        from stc_lab.geometry.kernels_projection import locate_rows, locate_rows_on_team
-        from stc_lab.geometry.kernels_sampling import sample_rows, sample_rows_on_team
+        from stc_lab.geometry.kernels_sampling import warp_rows, warp_rows_on_team
 
         b, _, height, width = depth.shape
         cameras = _together(T_source_target, K, K_source)
@@ -55,12 +54,11 @@ class InverseWarp(torch.autograd.Function):
         scalar = depth.numpy().dtype.type
         move_pixels(*_arrays(*cameras, motion, change))
         threads = threads_for(image.numel())
-        size, reach = tuple(source.shape[2:]), (scalar(MIN_DEPTH), scalar(FARTHEST))
-        near = other.numpy(), scalar(relative), scalar(absolute)
-        located = size, *_arrays(depth, motion, change), reach, *near, *_arrays(pixels, found, visible)
+        reach, tolerance = (scalar(MIN_DEPTH), scalar(FARTHEST)), (scalar(relative), scalar(absolute))
+        where = *_arrays(depth, motion, change), reach, other.numpy(), *tolerance
         work = divided(b, height, 4 * threads)  # finer than needed, for a thread may come late
-        run_loops(locate_rows, locate_rows_on_team, work, threads, *located)
-        run_loops(sample_rows, sample_rows_on_team, work, threads, *_arrays(source, pixels, found, image))
+        out = _arrays(pixels, found, visible, image)
+        run_loops(warp_rows, warp_rows_on_team, work, threads, source.numpy(), where, *out)
         ctx.save_for_backward(source, depth, *cameras, motion, change, pixels, found)
         ctx.mark_non_differentiable(visible)
         return image, visible

@@ -3,7 +3,7 @@
 Shapes: depth [b, h, w], motion [b, 3, 4] and change [b, 5] (`reproject.PixelMotion`), all of one dtype, float32 or
 float64. `work` [jobs, 4] has a row for each job: the item of the batch, the range of its rows, and the job's number.
 `reach` is (MIN_DEPTH, FARTHEST), given and not imported: compiled code is kept on disk, and only an edit of its own
-file renews it.
+file renews it. `kernels_sampling` compiles `locate_rows` into its own: after an edit here, touch that file too.
 """
 
 from typing import no_type_check
@@ -47,12 +47,6 @@ def locate_back(work, depth, motion, change, found, d_pixels, d_depth, sums):
         for y in range(work[job, 1], work[job, 2]):
             row = depth[item, y], found[item, y], du[y], dv[y]
             _chain(y, *row, motion[item], change[item], d_depth[item, y], sums[item, y])
-
-
-@_compiled
-@no_type_check
-def locate_rows_on_team(parallel, threads, work, arguments):
-    return run_on_team(parallel, threads, locate_rows, work, arguments)
 
 
 @_compiled

@@ -14,13 +14,21 @@ from typing import no_type_check
 import numba
 import numpy as np
 
-from stc_lab.geometry.kernels_projection import BEHIND, SEEN
+from stc_lab.geometry.kernels_projection import BEHIND, SEEN, locate_rows
 from stc_lab.geometry.team import run_on_team
 
 _STRIP = 2048  # px: their places and weights fill less than the second-level cache
 
 # Neither "nnan" nor "ninf" among these: positions and values may be no numbers.
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+
+
+@_compiled
+@no_type_check
+def warp_rows(work, source, where, pixels, found, visible, image):
+    """Fill rows [start, stop) of items: their pixels are located, by what `where` holds, and sampled."""
+    locate_rows(work, source.shape[2:], *where, pixels, found, visible)
+    sample_rows(work, source, pixels, found, image)
 
 
 @_compiled
@@ -67,6 +75,12 @@ def sample_back(work, source, pixels, found, grad, wanted, d_source, d_pixels):
                 _hold(u[first:last], v[first:last], hs, ws, states[first:last], du, dv)
         if wanted[0]:
             _zero(channels, d_source[item], zeroed, hs * ws)
+
+
+@_compiled
+@no_type_check
+def warp_rows_on_team(parallel, threads, work, arguments):
+    return run_on_team(parallel, threads, warp_rows, work, arguments)
 
 
 @_compiled
