@@ -22,7 +22,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check $(PIP_QUIET)
 TORCH_FLAGS ?=
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: help setup demo lab test lint types check-tests check-bad-input check-notebooks format notebooks browser fresh lock clean
+.PHONY: help setup demo lab test lint types check-tests check-bad-input check-notebooks format notebooks browser slurm fresh lock clean
 
 help:  ## Show this list
 	@echo "stc_lab: spatio-temporal consistency of semantic segmentation in video"; echo
@@ -81,6 +81,9 @@ notebooks: setup  ## Execute the notebooks in place and keep only the outputs th
 
 browser:  ## Install Chromium for PNG/SVG export and the browser tests (Debian or Ubuntu, as root)
 	@scripts/install-browser
+
+slurm:  ## Install and start Slurm on this machine, on loopback, to try studies on a cluster (Debian or Ubuntu, as root)
+	@scripts/install-slurm
 
 fresh: setup  ## Prove that a clone of HEAD in an empty folder with an empty cache runs demo, test, demo
 	@scripts/fresh-clone

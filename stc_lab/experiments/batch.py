@@ -161,19 +161,27 @@ def _run(
 
 
 def _command(workers: int, cluster: str | None, folder: Path) -> list[str]:
-    local = ["--cores", str(workers)]
-    slurm = [
-        *("--executor", "slurm", "--jobs", str(workers), "--latency-wait", "20"),
-        *("--default-resources", "mem_mb=4000", "--slurm-no-account"),
-        *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"),
-    ]
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory", str(folder)),
         *("--keep-going", "--retries", "1", "--scheduler", "greedy", "--nocolor"),
         # What is done is what the stamps say, which were written from the store just now. We hold a lock of our own,
         # since Snakemake's outlives a killed process.
         *("--nolock", "--rerun-incomplete", "--drop-metadata", "--rerun-triggers", "input"),
-        *(slurm if cluster == "slurm" else local),
+        *(_slurm(workers) if cluster == "slurm" else ["--cores", str(workers)]),
+    ]
+
+
+def _slurm(workers: int) -> list[str]:
+    """Snakemake's arguments for Slurm. Account and partition are the cluster's defaults, or SNAKEMAKE_PROFILE's."""
+    try:
+        accounting = subprocess.run(["sacct", "--noheader"], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        accounting = False
+    # Without accounting the executor would ask sacct for states all the same, and never see a job end.
+    states = [] if accounting else ["--slurm-status-command", "squeue", "--slurm-no-account"]
+    return [
+        *("--executor", "slurm", "--jobs", str(workers), "--latency-wait", "20", "--default-resources", "mem_mb=4000"),
+        *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3", *states),
     ]
 
 
