@@ -71,6 +71,7 @@ __all__ = [
 ]
 
 MODEL, CHECKPOINT, STRENGTHS = "model.safetensors", "checkpoint.safetensors", "strengths.json"
+CHECKPOINT_EVERY = 50  # steps: what a run that is killed loses at most
 FIRST_TEST_ROOM = 30  # those before were looked at while the kit was built
 Log = Callable[[dict[str, Any]], None]
 
@@ -119,7 +120,7 @@ def train_baseline(profile: Profile, count: int, seed: int, *, folder: Path, log
     recipe = baseline_recipe(profile, count, seed)
     memory, began = FrameMemory(videos), time.process_time()
     with _denormals_flushed():
-        result = train(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
+        result = train(model, videos, recipe, memory=memory, log=log, **_kept_in(folder))
     kind = {"kind": "baseline", "row": "baseline", "strength": STRENGTH_NAMES[0], "tried": 3}
     known = _notes(profile, recipe, memory, result.labelled_rows)
     _finish(folder, model, {**kind, **known, "seconds": time.process_time() - began})
@@ -172,7 +173,7 @@ def train_recipe(
     with _denormals_flushed():
         if equalised:
             recipe, scales = _equalised(model, memory, recipe, folder)
-        result = train_objective(model, videos, recipe, memory=memory, checkpoint=folder / CHECKPOINT, log=log)
+        result = train_objective(model, videos, recipe, memory=memory, log=log, **_kept_in(folder))
     known = _notes(profile, recipe, memory, result.labelled_rows)
     _finish(folder, model, {**notes, **known, "scales": scales, "seconds": time.process_time() - began})
 
@@ -203,6 +204,10 @@ def evaluate_model(profile: Profile, model: Path, *, split: str = "test") -> dic
         "confusion": confusion.counts.tolist(),
         "frequency": _named(by_class.frequency),
     }
+
+
+def _kept_in(folder: Path) -> dict[str, Any]:
+    return {"checkpoint": folder / CHECKPOINT, "checkpoint_every": CHECKPOINT_EVERY}
 
 
 def _new_net(profile: Profile, videos: Videos, seed: int) -> FPNSegmenter:
