@@ -62,27 +62,24 @@ def gather_clues(view: PairView) -> Clues:
     calm = error[visible & ~disagrees]
     nothing_hides = int(((reason == FARTHER) & ~step).sum())
     hidden = int(((reason == OCCLUDED) | (reason == HIDDEN_BY_FLOW)).sum())
-    maps = (
-        reason,
-        visible,
-        disagrees,
-        occurs_near(label, read, pixel_grid(places).expand_as(places)),
-        occurs_near(label_there, label, places),
-        thin_regions(label),
-        sample_labels(thin_regions(label_there).long(), places) == 1,
-        _structure_here(view),
-        _slim(view),
-        step,
-        torch.hypot(*(match - places).unbind(dim=1)),
-        error,
-        left.clamp(min=_LEAST_ERROR) / error.clamp(min=_LEAST_ERROR),
-        matched,
-        sample_labels(label_there, match) == label,
-        claimed,
-        gone,
-    )
     return Clues(
-        *(value[0] for value in maps),
+        reason=reason[0],
+        visible=visible[0],
+        disagrees=disagrees[0],
+        near_here=occurs_near(label, read, pixel_grid(places).expand_as(places))[0],
+        near_there=occurs_near(label_there, label, places)[0],
+        thin_here=thin_regions(label)[0],
+        thin_there=(sample_labels(thin_regions(label_there).long(), places) == 1)[0],
+        structure=_structure_here(view)[0],
+        slim=_slim(view)[0],
+        step=step[0],
+        apart=torch.hypot(*(match - places)[0]),
+        error=error[0],
+        better=(left.clamp(min=_LEAST_ERROR) / error.clamp(min=_LEAST_ERROR))[0],
+        matched=matched[0],
+        agrees_there=(sample_labels(label_there, match) == label)[0],
+        claimed=claimed[0],
+        gone=gone[0],
         usual_error=max(_LEAST_ERROR, float(calm.median())) if len(calm) else _LEAST_ERROR,
         doubt=min(1.0, nothing_hides / hidden) if hidden else 0.0,
     )
@@ -191,9 +188,13 @@ def whole_motion(
 def picture_error(view: PairView, pixels: Float[Tensor, "1 2 h w"]) -> Float[Tensor, "1 h w"]:
     """Mean difference of the two pictures around each pixel, the brightness of its surroundings taken off."""
     apart = view.target.image - aligned_image(sample(view.source.image, pixels), view.target.image)
-    pad = {"stride": 1, "count_include_pad": False}
-    apart = apart - F.avg_pool2d(apart, _LIGHT, padding=_LIGHT // 2, **pad)
-    return F.avg_pool2d(apart.abs().mean(dim=1), _PATCH, padding=_PATCH // 2, **pad)
+    apart = apart - _mean_around(apart, _LIGHT)
+    return _mean_around(apart.abs().mean(dim=1, keepdim=True), _PATCH)[:, 0]
+
+
+def _mean_around(values: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c h w"]:
+    """Means over windows of `size` px, of the pixels that lie inside the image."""
+    return F.avg_pool2d(values, size, stride=1, padding=size // 2, count_include_pad=False)
 
 
 def thin_regions(labels: Int64[Tensor, "b h w"], width: int = THIN_WIDTH) -> Bool[Tensor, "b h w"]:

@@ -33,36 +33,39 @@ def true_causes(view: PairView, truth: FlowEstimator) -> Int64[Tensor, "h w"]:
 
     `truth` is exact (`ExactRoomsFlow`). The first that holds:
     - left the image, occluded: so the ray from the other camera says;
-    - geometry error: the place is more than 1 px off, and read at the true place the labels agree; or the pixel is
-      hidden by the rule though it is seen, and no edge nearby excuses it;
-    - thin structure, boundary pixel: in the true labels or at a step of the true depth, here or at the true place;
-    - genuine flicker: the same surface inside its region, and the net calls it differently.
+    - geometry error: the place is more than 1 px off, and read at the true place the labels agree; or the rule hides
+      what is seen, with a place that is off or without a step of the true depth next to it;
+    - thin structure: one of the two labels is the true one of a region no wider than THIN_WIDTH;
+    - boundary pixel: both labels truly stand within REACH px, or the rule was upset by a step of the depth;
+    - genuine flicker: the same surface, and the net calls it differently.
     """
     target, source = view.target, view.source
     for clip in (target, source):
         clip.require("label", "depth", "camera", "T_world_camera")
     assert target.label is not None and source.label is not None
     assert target.depth is not None and source.depth is not None and target.camera is not None
+    label, label_there, depth, depth_there = target.label, source.label, target.depth, source.depth
     exact = truth(target, source)
     true_place = landing(exact.flow)
-    inside = correspond(target.depth, target.camera, target.motion_to(source), camera_source=source.camera).visible
-    off = (view.places.pixels - true_place).norm(dim=1) > OFF
+    inside = correspond(depth, target.camera, target.motion_to(source), camera_source=source.camera).visible
+    off = torch.hypot(*(view.places.pixels - true_place).unbind(dim=1)) > OFF
     agrees = sample_labels(view.labels_source, true_place) == view.labels_target
     read = sample_labels(view.labels_source, view.places.pixels)
     grid = pixel_grid(true_place).expand_as(true_place)
 
-    def stands(label: Tensor) -> Tensor:
+    def stands(wanted: Tensor) -> Tensor:
         """Whether a label is truly there within reach, in either frame."""
-        return occurs_near(target.label, label, grid) | occurs_near(source.label, label, true_place)
+        return occurs_near(label, wanted, grid) | occurs_near(label_there, wanted, true_place)
 
-    step = _steps(target.depth) | _there(_steps(source.depth), true_place)
-    thin_here, thin_there = thin_regions(target.label), _there(thin_regions(source.label), true_place)
-    own, own_there = target.label, sample_labels(source.label, true_place)
-    thin = (thin_here & ((own == view.labels_target) | (own == read))) | (
-        thin_there & ((own_there == view.labels_target) | (own_there == read))
-    )
+    step = _steps(depth) | _there(_steps(depth_there), true_place)
+    thin = torch.zeros_like(off)
+    for narrow, own in (
+        (thin_regions(label), label),
+        (_there(thin_regions(label_there), true_place), sample_labels(label_there, true_place)),
+    ):
+        thin |= narrow & ((own == view.labels_target) | (own == read))
     edge = stands(view.labels_target) & stands(read)
-    cause = torch.full_like(target.label, FLICKER)
+    cause = torch.full_like(label, FLICKER)
     cause = cause.masked_fill(edge, BOUNDARY).masked_fill(thin, THIN)
     cause = cause.masked_fill(off & agrees, GEOMETRY)
     hidden_in_vain = ~view.visible & (off | ~step)
