@@ -46,10 +46,10 @@ class Setting:
 
 def _with_controls(name: str, setting: Setting, *controls: str) -> dict[str, Setting]:
     """A setting and those that differ from it in nothing but what a control takes away."""
-    changed = {
+    changed: dict[str, dict[str, Any]] = {
         "identity": _IDENTITY,
         "another room": {"partner": "another"},
-        "self-distillation": {"targets": "probabilities"},
+        "self-distillation": {"targets": "probabilities", "label_votes": 0.0},
     }
     rows = {name: setting}
     for control in controls:
@@ -60,20 +60,27 @@ def _with_controls(name: str, setting: Setting, *controls: str) -> dict[str, Set
 _FUSED = {"targets": "fused"}
 _VOTES = {**_FUSED, "label_votes": 4.0}
 _AUGMENTED = {**_VOTES, "augmented": True}
+_BEST = "fused with labels, augmented"
 SETTINGS: dict[str, Setting] = {
     "baseline continued": Setting(()),
     "baseline continued, 1500 steps": Setting((), steps=1500),
     **_with_controls("Eq. 1", Setting(_PAPER), "identity", "another room"),
     **_with_controls("Eq. 1, 1500 steps", Setting(_PAPER, steps=1500), "identity"),
     **_with_controls("fused targets", Setting(_TEACHER, _FUSED), "identity", "self-distillation"),
+    **_with_controls("fused targets, augmented", Setting(_TEACHER, {**_FUSED, "augmented": True}), "identity"),
     **_with_controls("fused with labels", Setting(_TEACHER, _VOTES), "identity"),
-    **_with_controls("fused with labels, augmented", Setting(_TEACHER, _AUGMENTED), "identity", "self-distillation"),
+    "labels alone, augmented": Setting(_TEACHER, {**_AUGMENTED, "targets": "probabilities"}),
+    **_with_controls(_BEST, Setting(_TEACHER, _AUGMENTED), "identity", "self-distillation"),
     **_with_controls(
-        "fused with labels, augmented, 1500 steps",
-        Setting(_TEACHER, _AUGMENTED, steps=1500),
-        "identity",
-        "self-distillation",
+        f"{_BEST}, 1500 steps", Setting(_TEACHER, _AUGMENTED, steps=1500), "identity", "self-distillation"
     ),
+    f"{_BEST}, weight 4": Setting((("teacher", 4.0),), _AUGMENTED),
+    f"{_BEST}, 20 votes": Setting(_TEACHER, {**_AUGMENTED, "label_votes": 20.0}),
+    f"{_BEST}, balanced": Setting(_TEACHER, {**_AUGMENTED, "balanced": True}),
+    f"{_BEST}, confidence": Setting(_TEACHER, {**_AUGMENTED, "confidence": 2.0}),
+    f"{_BEST}, sharper": Setting(_TEACHER, {**_AUGMENTED, "sharpness": 2.0}),
+    f"{_BEST}, 16 frames": Setting(_TEACHER, {**_AUGMENTED, "frames": 16}),
+    f"{_BEST}, more views": Setting(_TEACHER, {**_AUGMENTED, "views": (1, 2, 3, 4, 6, 8)}),
 }
 
 

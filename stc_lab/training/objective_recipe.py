@@ -66,7 +66,7 @@ class ObjectiveRecipe:
     # what the term teacher teaches
     targets: str = "labels"  # sure labels of the net as it starts; or its probabilities; or those, fused along `warp`
     views: tuple[int, ...] = (2, 4, 8)  # fused: frames between a frame and its neighbours, both ways
-    label_votes: float = 0.0  # fused: how much each labelled frame's label counts wherever it is seen, own views: 1
+    label_votes: float = 0.0  # how much each labelled frame's label counts wherever it is seen; the net's views: 1
     sharpness: float = 1.0  # power that probabilities are raised to
     confidence: float = 0.0  # pixels count as the likeliest class's probability to this power
     balanced: bool = False  # pixels count as their class does in the cross-entropy

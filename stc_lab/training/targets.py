@@ -22,9 +22,9 @@ class TargetMemory:
     """Class probabilities on the net's coarse grid, for each frame of a video once the first of them is asked for.
 
     The teacher is the net as it comes in, and stays so. With `targets="fused"` each frame's probabilities are the mean
-    over the views `recipe.views` frames before and after it that see the pixel's surface (`filters.fuse_views`), to
-    which every labelled frame of the video that sees it adds `label_votes` votes for its true label; with
-    `warp="identity"` the same views at the same pixels.
+    over the views `recipe.views` frames before and after it that see the pixel's surface (`filters.fuse_views`).
+    Fused or not, every labelled frame of the video that sees the surface adds `label_votes` votes for its true label.
+    With `warp="identity"` views and votes are those of the same pixels.
     """
 
     def __init__(
@@ -60,20 +60,11 @@ class TargetMemory:
     def _of_video(self, rows: range) -> Float[Tensor, "t k hs ws"]:
         clip = self.memory.frames(rows).to(next(self._teacher.parameters()).device)
         said = torch.cat([self._teacher.coarse(part).softmax(dim=1) for part in clip.image.split(8)])
-        if self.recipe.targets != "fused":
+        if self.recipe.targets == "probabilities" and self.recipe.label_votes == 0:
             return said
         coarse = clip.strided(self._teacher.coarse_stride)
         coarse.require("depth", "camera", "T_world_camera")
-        assert coarse.depth is not None and coarse.camera is not None and coarse.T_world_camera is not None
-        fused = fuse_views(
-            said,
-            coarse.depth,
-            coarse.camera,
-            coarse.T_world_camera,
-            offsets=[sign * gap for gap in self.recipe.views for sign in (-1, 1)],
-            tolerance=DepthTolerance(self.recipe.tolerance),
-            warp=self.recipe.warp,  # type: ignore[arg-type]  # a plain string that the recipe has checked
-        )
+        fused = said if self.recipe.targets == "probabilities" else self._fused(said, coarse)
         votes = torch.ones_like(fused[:, :1])
         if self.recipe.label_votes > 0:
             for frame in (i for i, row in enumerate(rows) if row in self.labelled):
@@ -83,6 +74,18 @@ class TargetMemory:
                     votes + self.recipe.label_votes * told.sum(1, True),
                 )
         return fused / votes
+
+    def _fused(self, said: Float[Tensor, "t k hs ws"], coarse: Clip) -> Float[Tensor, "t k hs ws"]:
+        assert coarse.depth is not None and coarse.camera is not None and coarse.T_world_camera is not None
+        return fuse_views(
+            said,
+            coarse.depth,
+            coarse.camera,
+            coarse.T_world_camera,
+            offsets=[sign * gap for gap in self.recipe.views for sign in (-1, 1)],
+            tolerance=DepthTolerance(self.recipe.tolerance),
+            warp=self.recipe.warp,  # type: ignore[arg-type]  # a plain string that the recipe has checked
+        )
 
     def _told(self, coarse: Clip, frame: int, classes: int) -> Float[Tensor, "t k hs ws"]:
         """One frame's labels in all frames of its video: one-hot where they see what it sees, else 0."""
