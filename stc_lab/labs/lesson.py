@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from stc_lab.widgets.explorer import Explorer
+    from stc_lab.widgets.explorer_desk import ConsistencyExplorer
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Lesson:
         save_figure(figure, name, self.figures, alt=alt)
         display({**(figure._repr_mimebundle_() or {}), "text/plain": alt}, raw=True)
 
-    def explore(self, explorer: "Explorer", name: str, *, alt: str) -> None:
+    def explore(self, explorer: "Explorer | ConsistencyExplorer", name: str, *, alt: str) -> None:
         """Keep the explorer's opening state as a figure, and show the explorer: live in the lab, a figure elsewhere."""
         from IPython.display import display
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from stc_lab.experiments.explorer_material import ExplorerMaterial, passes
 from stc_lab.experiments.explorer_state import ANY_CLASS, ExplorerState
-from stc_lab.experiments.pair_ranking import PairScore
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.plots.explorer_charts import Bar
 from stc_lab.plots.explorer_page import number_table
@@ -21,6 +20,7 @@ from stc_lab.plots.pictures import faded, image_rgb
 
 PIXEL = SERIES_COLOURS[1]
 _HIDDEN = SERIES_COLOURS[5]  # sky blue on grey: apart from vermilion for every eye
+CELLS = ("pair", "value", "motion px", "visible")  # of a bar of `ranking_bars`
 _COLUMNS = ("disagreement", "visible", "Eq. 1", "uniform", "label prior", "pixel prior")
 
 
@@ -35,7 +35,7 @@ def explorer_panels(
     number = logit_class(view, state)
     own, warped = view.logits_target[0, number], view.warped.image[0, number]
     low, high = _ends(own, warped, visible)
-    of_class = {"low": low, "high": high}
+    name = palette.names[number]
     grey = grey_panel(image)
     panels = [
         image_panel(image, f"Target: frame {target}"),
@@ -54,8 +54,8 @@ def explorer_panels(
         ),
         _depth(view),
         value_panel(view.confidence[0], "probability", "Confidence of the target", high=1.0),
-        value_panel(own, "logit", f"Logit of {palette.names[number]}, target", **of_class),
-        value_panel(warped, "logit", f"Logit of {palette.names[number]}, warped", visible=visible, **of_class),
+        value_panel(own, "logit", f"Logit of {name}, target", low=low, high=high),
+        value_panel(warped, "logit", f"Logit of {name}, warped", low=low, high=high, visible=visible),
     ]
     if view.target.label is not None:
         panels.append(_labels(view.target.label[0], image, palette, state, f"True labels, frame {target}"))
@@ -109,34 +109,39 @@ def logit_class(view: PairView, state: ExplorerState) -> int:
     return int((told if len(told) else view.labels_target.flatten()).bincount().argmax())
 
 
-def number_html(view: PairView, state: ExplorerState, plain: PairView | None, second: PairView | None) -> str:
-    """The live numbers of the pair; beside those without the disturbance, and of the second model."""
-    rows = {"this pair" if plain is None else "disturbed": _cells(view)}
-    if plain is not None:
-        rows["as it is"] = _cells(plain)
+def number_html(view: PairView, state: ExplorerState, plain: PairView, second: PairView | None) -> str:
+    """The live numbers of the pair, beside those without the disturbance and of the second model."""
+    rows = {"now": _cells(view), "undisturbed": _cells(plain)}
     if second is not None:
-        rows[state.second] = _cells(second)
+        rows[f"now, {state.second}"] = _cells(second)
     return number_table(_COLUMNS, rows)
 
 
 def ranking_bars(material: ExplorerMaterial, state: ExplorerState) -> list[Bar]:
     """All pairs as bars for charts and lists, the worst first; a key is the place in the ranking."""
-    several = len(material.videos.names) > 1
-    return [
-        Bar(
-            str(i),
-            place := score.earlier - material.videos.row(score.video, 0),
-            score.value,
-            f"{score.video + ' ' if several else ''}{place}–{place + score.gap}: {_value(score)}, "
-            f"{score.motion:.1f} px, {_percent(score.visible)} visible",
-            passes(state, score),
+    bars, common = [], _shared(material.videos.names)
+    for i, score in enumerate(material.ranking(state)):
+        place = score.earlier - material.videos.row(score.video, 0)
+        pair = f"{place}–{place + score.gap}"
+        name = f"{score.video} {pair}"
+        cells = (
+            f"{score.video[common:]} {pair}",
+            f"{score.value:.3f}",
+            f"{score.motion:.1f}",
+            f"{100 * score.visible:.0f} %",
         )
-        for i, score in enumerate(material.ranking(state))
-    ]
+        words = f"{name}: {cells[1]}, motion {cells[2]} px, {cells[3]} visible"
+        bars.append(Bar(str(i), place, score.value, words, cells, passes(state, score)))
+    return bars
 
 
-def _value(score: PairScore) -> str:
-    return f"{score.value:.3f}"
+def _shared(names: Sequence[str]) -> int:
+    """Letters that all names begin with, up to the end of a word: lists are narrow."""
+    if len(names) < 2:
+        return 0
+    first, last = min(names), max(names)
+    count = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return max(first.rfind(mark, 0, count) + 1 for mark in "-_/ ")
 
 
 def _cells(view: PairView) -> tuple[str, ...]:

@@ -23,14 +23,15 @@ class Bar:
     place: int  # frame in its video
     value: float
     words: str  # a line about it
+    cells: tuple[str, ...] = ()  # the same as columns of a list
     passing: bool = True  # whether the filters let it through
 
 
-def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 960, height: int = 104) -> str:
+def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 960, height: int = 112) -> str:
     """A bar for each pair of a video over its frames; those that the filters leave out are grey."""
     if not bars:
         return nothing("no pair of this video")
-    left, bottom, top = 56, 24, 8
+    left, bottom, top = 56, 24, 18
     high = max((bar.value for bar in bars if math.isfinite(bar.value)), default=0.0) or 1.0
     first, last = min(bar.place for bar in bars), max(bar.place for bar in bars)
     step = (width - left - 8) / (last - first + 1)
@@ -51,6 +52,7 @@ def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 96
         _text(left + (place - first + 0.5) * step, height - 7, str(place), "middle")
         for place in range(first, last + 1, every)
     ]
+    parts.append(_text(left, 10, f"{quantity} of each pair, by its earlier frame", "start"))
     return _svg(parts, width, height, f"{quantity} of each pair of the video, over its frames")
 
 
@@ -90,23 +92,27 @@ def histogram(
     return _svg(parts, width, height, f"histogram of {quantity} over the pairs that pass the filters")
 
 
-def ranked_list(bars: Sequence[Bar], chosen: str, *, most: int = 60, height: int = 190) -> str:
-    """The pairs in the order given, the worst first, as a list to scroll."""
+def ranked_list(bars: Sequence[Bar], chosen: str, columns: Sequence[str], *, most: int = 60, height: int = 196) -> str:
+    """The pairs in the order given, the worst first, as a list to scroll, with the cells of each under `columns`."""
     passing = [bar for bar in bars if bar.passing]
+    if not passing:
+        return nothing("no pair passes the filters")
+    grid = f"display:grid; grid-template-columns:26px minmax(0, 1fr) {'62px ' * (len(columns) - 1)}; column-gap:4px"
     rows = []
     for rank, bar in enumerate(passing[:most], start=1):
         now = bar.key == chosen
         look = f"background:{'#fbe3d3' if now else 'white'}; font-weight:{600 if now else 400}"
+        cells = _cells((str(rank), *bar.cells))
         rows.append(
-            f"<div {_choice(bar.key, bar.words)} style='{look}; padding:2px 6px; border-bottom:1px solid #e6e9ee'>"
-            f"<span style='display:inline-block; width:30px; color:{QUIET_INK}'>{rank}</span>"
-            f"{html.escape(bar.words)}</div>"
+            f"<div {_choice(bar.key, bar.words)} style='{grid}; {look}; padding:2px 6px; "
+            f"border-bottom:1px solid #e6e9ee'>{cells}</div>"
         )
-    if not rows:
-        return nothing("no pair passes the filters")
-    more = f"<div style='padding:2px 6px; color:{QUIET_INK}'>and {len(passing) - most} more</div>"
-    box = f"max-height:{height}px; overflow-y:auto; border:1px solid #c3c8d0; font:12px {FONT_FAMILY}; color:{INK}"
-    return f"<div style='{box}'>{''.join(rows)}{more if len(passing) > most else ''}</div>"
+    if len(passing) > most:
+        rows.append(f"<div style='padding:2px 6px; color:{QUIET_INK}'>and {len(passing) - most} more</div>")
+    text = f"font:12px {FONT_FAMILY}; color:{INK}; font-variant-numeric:tabular-nums"
+    head = f"<div style='{grid}; padding:2px 22px 2px 6px; color:{QUIET_INK}'>{_cells(('', *columns))}</div>"
+    box = f"max-height:{height}px; overflow-y:scroll; border:1px solid #c3c8d0"
+    return f"<div style='{text}'>{head}<div class='stc-scroll' style='{box}'>{''.join(rows)}</div></div>"
 
 
 def distribution_bars(
@@ -209,6 +215,15 @@ def class_legend(palette: Palette, present: Sequence[int], hidden: Sequence[int]
 def nothing(words: str) -> str:
     """What stands in a chart's place when there is nothing to draw."""
     return f"<div style='font:13px {FONT_FAMILY}; color:{QUIET_INK}; padding:8px 0'>{html.escape(words)}</div>"
+
+
+def _cells(words: Sequence[str]) -> str:
+    look = "white-space:nowrap; overflow:hidden; text-overflow:ellipsis"
+    sides = ("left", "left", *("right" for _ in words[2:]))
+    return "".join(
+        f"<span style='{look}; text-align:{side}'>{html.escape(word)}</span>"
+        for side, word in zip(sides, words, strict=True)
+    )
 
 
 def _choice(key: str, words: str) -> str:

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stc_lab.plots.panels import Panel
@@ -22,6 +22,7 @@ class Scene:
     panels: tuple[Panel, ...]
     below: tuple[str, ...]  # a line of HTML under each panel
     numbers: str
+    cause: str = ""  # plain words
     why: str = ""
     timeline: str = ""
     legend: str = ""
@@ -29,7 +30,7 @@ class Scene:
 
     def words(self) -> str:
         """The same for those who see no picture."""
-        plain = re.sub(r"<[^>]+>", " ", f"{self.numbers} {self.why}")
+        plain = re.sub(r"<[^>]+>", " ", f"{self.numbers} {html.escape(self.cause)} {self.why}")
         return f"{self.heading}\n" + " ".join(html.unescape(plain).split())
 
     def picture(self, *, columns: int = 4) -> bytes:
@@ -39,7 +40,9 @@ class Scene:
     def section(self) -> str:
         """HTML of everything, without anything that wants to be clicked."""
         figures = "".join(_figure(panel, line) for panel, line in zip(self.panels, self.below, strict=True))
-        parts = (self.timeline, f"<div class='panels'>{figures}</div>", self.legend, self.numbers, self.why)
+        cause = f"<p class='cause'>{html.escape(self.cause)}</p>" if self.cause else ""
+        pictures = f"<div class='panels'>{figures}</div>"
+        parts = (self.timeline, self.numbers, self.legend, pictures, cause, self.why)
         body = "".join(f"<div>{still(part)}</div>" for part in parts if part)
         note = f"<p class='note'>{html.escape(self.note)}</p>" if self.note else ""
         return f"<section><h2>{html.escape(self.heading)}</h2>{body}{note}</section>"
@@ -60,7 +63,7 @@ def still(text: str) -> str:
     return _CLICKABLE.sub("", text)
 
 
-def number_table(columns: Sequence[str], rows: dict[str, Sequence[str]]) -> str:
+def number_table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """Numbers that are already written out, a row for each name."""
     head = "".join(f"<th style='{_CELL}; color:{QUIET_INK}'>{html.escape(c)}</th>" for c in ("", *columns))
     body = "".join(
@@ -109,5 +112,6 @@ figure {{ margin: 0; width: {PAGE_WIDTH}px; }}
 figure img {{ display: block; width: 100%; image-rendering: pixelated; outline: 1px solid #c3c8d0; }}
 figcaption {{ font-weight: 600; font-size: 13px; }}
 .below {{ font-size: 12px; color: {QUIET_INK}; }}
+.cause {{ font-weight: 600; margin: 0; }}
 .note {{ color: {QUIET_INK}; font-size: 13px; }}
 """

@@ -11,12 +11,13 @@ from stc_lab.experiments.pixel_story import pixel_story
 from stc_lab.plots.explorer import explorer_panels, loss_panel, marked, number_html, pixel_of, ranking_bars
 from stc_lab.plots.explorer_charts import Bar, class_legend, timeline
 from stc_lab.plots.explorer_page import Scene, line_below
-from stc_lab.plots.explorer_why import cause_legend, cause_panel, why_html
+from stc_lab.plots.explorer_why import cause_legend, cause_panel, story_html
 from stc_lab.plots.palette import Palette, class_palette
 from stc_lab.plots.panels import Panel
 
 _AFTER = 7  # panels of the drawn scene, up to that of disagreement
 LATE = slice(_AFTER, _AFTER)
+NO_PIXEL = "Click a pixel in any picture to see where it goes, and why it is called differently there."
 
 
 def material_palette(material: ExplorerMaterial) -> Palette:
@@ -34,7 +35,7 @@ def drawn(material: ExplorerMaterial, state: ExplorerState, palette: Palette) ->
     """What can follow a slider: pictures and numbers, but no cause, no story and no time line yet."""
     view = material.view(state)
     second = material.view(state, state.second) if state.second else None
-    plain = material.view(state.undisturbed()) if state.disturbance.changed else None
+    plain = material.view(state.undisturbed())
     panels = explorer_panels(view, state, palette, second=second)
     present = sorted({i for panel in panels for i in panel.classes})
     return Scene(
@@ -54,13 +55,10 @@ def explained(scene: Scene, material: ExplorerMaterial, state: ExplorerState, pa
     pixel = pixel_of(seen.view, state)
     return replace(
         with_late(scene, [(causes, cause_legend(causes)), (loss, line_below(loss))]),
-        why=why_html(
-            seen.view,
-            None if pixel is None else pixel_story(seen.view, *pixel),
-            None if pixel is None else likely_cause(seen.view, *pixel),
-            None if pixel is None else material.track(state, seen.view),
-            palette,
-        ),
+        cause=NO_PIXEL if pixel is None else likely_cause(seen.view, *pixel).sentence,
+        why=""
+        if pixel is None
+        else story_html(seen.view, pixel_story(seen.view, *pixel), material.track(state, seen.view), palette),
     )
 
 

@@ -5,10 +5,10 @@ import html
 from jaxtyping import Int64
 from torch import Tensor
 
-from stc_lab.experiments.likely_cause import CAUSES, Cause
+from stc_lab.experiments.likely_cause import CAUSES
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.experiments.pixel_story import PixelStory, PixelTrack
-from stc_lab.plots.explorer_charts import class_ribbon, distribution_bars, nothing
+from stc_lab.plots.explorer_charts import class_ribbon, distribution_bars
 from stc_lab.plots.explorer_page import number_table
 from stc_lab.plots.palette import SERIES_COLOURS, Palette
 from stc_lab.plots.panels import Panel, verdict_panel
@@ -44,21 +44,15 @@ def cause_legend(panel: Panel) -> str:
     )
 
 
-def why_html(
-    view: PairView, story: PixelStory | None, cause: Cause | None, track: PixelTrack | None, palette: Palette
-) -> str:
-    """The pixel's story; without a pixel, how to choose one."""
-    if story is None or cause is None:
-        return nothing("Click a pixel in any picture: where it goes, whether it is seen there, and what the net says.")
-    style = f"font:600 15px/1.5 {FONT_FAMILY}; color:{INK}; margin:4px 0 6px 0"
-    words = f"<div style='{style}' class='stc-cause'>{html.escape(cause.sentence)}</div>"
+def story_html(view: PairView, story: PixelStory, track: PixelTrack, palette: Palette) -> str:
+    """Where the pixel goes and whether it is seen there, what the net says in both frames, and over the clip."""
     target, source = int(view.target.index[0]), int(view.source.index[0])
     shares = {f"frame {target}": story.shares}
     if story.shares_there is not None:
         shares[f"frame {source}"] = story.shares_there
     bars = distribution_bars(palette, shares)
     parts = f"<div>{_facts(view, story)}</div><div>{bars}</div>{_ribbon(track, palette, target, source)}"
-    return f"{words}<div style='display:flex; flex-wrap:wrap; gap:8px 28px; align-items:flex-start'>{parts}</div>"
+    return f"<div style='display:flex; flex-wrap:wrap; gap:8px 28px; align-items:flex-start'>{parts}</div>"
 
 
 def _facts(view: PairView, story: PixelStory) -> str:
@@ -90,9 +84,7 @@ def _facts(view: PairView, story: PixelStory) -> str:
     return number_table(("",), rows)
 
 
-def _ribbon(track: PixelTrack | None, palette: Palette, target: int, source: int) -> str:
-    if track is None:
-        return ""
+def _ribbon(track: PixelTrack, palette: Palette, target: int, source: int) -> str:
     seen = [station.label if station.state == "visible" else None for station in track.stations]
     behind = [station.label if station.state == "occluded" else None for station in track.stations]
     ribbons = {"the pixel": seen}

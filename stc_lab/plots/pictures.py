@@ -75,7 +75,7 @@ def hatch(
 def encode(rgb: UInt8[np.ndarray, "h w 3"], *, photo: bool = False, quick: bool = False) -> bytes:
     """PNG bytes; a `photo` of more than 40,000 pixels is JPEG, which is a tenth of the size and looks the same.
 
-    `quick`, for pictures that follow a slider, takes JPEG for every photo and a PNG that is compressed in half the time.
+    `quick`, for pictures that follow a slider: JPEG for every photo, and PNG that is compressed in half the time.
     """
     target = io.BytesIO()
     if photo and (quick or rgb.shape[0] * rgb.shape[1] > 40_000):

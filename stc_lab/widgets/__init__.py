@@ -7,6 +7,7 @@ from stc_lab.widgets.curves import LiveCurves
 from stc_lab.widgets.depth import failure_gallery, failure_picture
 from stc_lab.widgets.depth_unit import UnitState, unit_bench, unit_picture
 from stc_lab.widgets.explorer import Explorer, Picture, Table
+from stc_lab.widgets.explorer_desk import ConsistencyExplorer, consistency_explorer
 from stc_lab.widgets.journey import JourneyState, journey_picture, pixel_journey
 from stc_lab.widgets.live import live_lab
 from stc_lab.widgets.prediction import prediction_explorer, prediction_picture
@@ -19,6 +20,7 @@ from stc_lab.widgets.world import world_bench, world_picture
 __all__ = [
     "stability_bench",
     "stability_picture",
+    "ConsistencyExplorer",
     "Explorer",
     "JourneyState",
     "LiveCurves",
@@ -31,6 +33,7 @@ __all__ = [
     "anchor_picture",
     "bench_picture",
     "browser_picture",
+    "consistency_explorer",
     "failure_gallery",
     "failure_picture",
     "journey_picture",

@@ -1,7 +1,7 @@
 // Pictures of one size side by side: linked zoom and pan, a linked cross-hair, clicks and keys for the kernel.
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "n", "p", "[", "]", "d", " "]);
 const MARKS = "http://www.w3.org/2000/svg";
-const NARROW = 232; // px: panels are at least this wide
+const NARROW = 246; // px: panels are at least this wide
 const WIDE = 320; // px: and no wider
 
 function render({ model, el }) {

@@ -65,10 +65,11 @@ class Choices(anywidget.AnyWidget):
       let clicks = 0;
       const draw = () => {
         const held = document.activeElement?.closest?.("[data-choose]")?.dataset.choose;
-        const top = root.firstElementChild?.scrollTop ?? 0;
+        const top = root.querySelector(".stc-scroll")?.scrollTop ?? 0;
         const inside = root.contains(document.activeElement);
         root.innerHTML = model.get("value");
-        if (root.firstElementChild) root.firstElementChild.scrollTop = top;
+        const list = root.querySelector(".stc-scroll");
+        if (list) list.scrollTop = top;
         if (inside && held) root.querySelector(`[data-choose="${held}"]`)?.focus({ preventScroll: true });
       };
       const choose = (event) => {

@@ -7,13 +7,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 
+from stc_lab.data.videos import Videos
+from stc_lab.experiments.explored_frames import Model
 from stc_lab.experiments.explorer_material import ExplorerMaterial
 from stc_lab.experiments.explorer_state import ExplorerState
-from stc_lab.plots.explorer import ranking_bars
+from stc_lab.plots.explorer import CELLS, ranking_bars
 from stc_lab.plots.explorer_charts import histogram, ranked_list
 from stc_lab.plots.explorer_page import Scene
 from stc_lab.plots.explorer_scene import (
@@ -98,7 +101,7 @@ class Desk:
         self.explorer, self.material = explorer, explorer.material
         self.board = PanelBoard()
         self.timeline, self.histogram, self.ranked, self.legend = Choices(), Choices(), Choices(), Choices()
-        self.heading, self.numbers, self.why, self.error = (ipywidgets.HTML() for _ in range(4))
+        self.heading, self.numbers, self.cause, self.why, self.error = (ipywidgets.HTML() for _ in range(5))
         self.knobs = make_knobs(self.material, explorer.state)
         self.play = ipywidgets.Play(interval=500, description="play")
         self.keeper = Keeper(self)
@@ -137,6 +140,7 @@ class Desk:
         except Exception as problem:
             text = html.escape(f"{type(problem).__name__}: {problem}")
             self.error.value = f"<div role='alert' style='font:14px {FONT_FAMILY}; color:#b00020'>{text}</div>"
+            self.board.status = "see the message under the explorer"
         finally:
             self._busy -= 1
             self.board.busy = self._busy > 0
@@ -161,7 +165,7 @@ class Desk:
         )
         self.heading.value = f"<div style='font:600 15px {FONT_FAMILY}; color:{INK}'>{html.escape(scene.heading)}</div>"
         self.legend.value = scene.legend
-        self.numbers.value = scene.numbers + _quiet(scene.note)
+        self.numbers.value = scene.numbers
         self.keeper.follow(state)
         self._later(lambda: self._explain(scene))
 
@@ -182,7 +186,9 @@ class Desk:
         late = slice(LATE.start, LATE.start + len(full.panels) - len(scene.panels))
         self._late = list(zip(full.panels[late], full.below[late], strict=True))
         self.board.show(full.panels, full.below, self.board.status)
-        self.why.value = full.why
+        style = f"font:600 15px/1.4 {FONT_FAMILY}; color:{INK}"
+        self.cause.value = f"<div class='stc-cause' style='{style}'>{html.escape(full.cause)}</div>"
+        self.why.value = full.why + _quiet(full.note)
         self._charts()
 
     def _charts(self) -> None:
@@ -195,7 +201,7 @@ class Desk:
         bars = ranking_bars(self.material, state)
         self.timeline.value = video_timeline(self.material, state, bars)
         self.histogram.value = histogram(bars, key, state.measure)
-        self.ranked.value = ranked_list(bars, key)
+        self.ranked.value = ranked_list(bars, key, CELLS)
         self._charted = shown
 
     def _moved(self, name: str, value: Any) -> None:
@@ -233,7 +239,7 @@ class Desk:
             self.play.playing = not self.play.playing
         elif key == "d":
             other = "forward" if self.state.direction == "backward" else "backward"
-            self.go(replace(self.state, direction=other))
+            self._moved("direction", other)
         elif key in ("n", "p"):
             self.worse(1 if key == "n" else -1)
         elif key in ("[", "]"):
@@ -281,16 +287,7 @@ class Desk:
             _section("Keep"),
             *self.keeper.parts,
         ]
-        right = [
-            self.heading,
-            self.timeline,
-            self.board,
-            self.legend,
-            _section("How much"),
-            self.numbers,
-            _section("Why"),
-            self.why,
-        ]
+        right = [self.heading, self.timeline, self.numbers, self.legend, self.cause, self.board, self.why]
         columns = ipywidgets.HBox(
             [
                 ipywidgets.VBox(left, layout={"width": _LEFT, "flex": f"0 0 {_LEFT}", "overflow": "visible"}),
@@ -303,7 +300,7 @@ class Desk:
 
 
 def consistency_explorer(
-    videos: Any, models: Mapping[str, Any], *, cache: Any = None, **opening: Any
+    videos: Videos, models: Mapping[str, Model], *, cache: Path | str | None = None, **opening: Any
 ) -> ConsistencyExplorer:
     """The explorer of `videos` and models by name, at the worst pair of an opening state with these fields changed."""
     material = ExplorerMaterial(videos, models, cache=cache)

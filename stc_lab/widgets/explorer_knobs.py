@@ -8,10 +8,10 @@ from stc_lab.experiments.explorer_material import ExplorerMaterial
 from stc_lab.experiments.explorer_state import ANY_CLASS, OWN_RULE, ExplorerState
 from stc_lab.experiments.pair_places import default_occlusion, occlusions_of
 from stc_lab.experiments.pair_ranking import MEASURES
-from stc_lab.experiments.pair_view import WAYS
 
 FASTEST = 60.0  # px: the end of the slider of motion means any motion beyond it
 _ANY_MOTION = 1000.0
+_WAYS = [("later into earlier", "backward"), ("earlier into later", "forward")]
 _FULL = {"width": "auto"}
 _STYLE = {"description_width": "116px"}
 
@@ -32,7 +32,7 @@ DISTURBANCES: Mapping[str, Range] = {
     "pitch": Range("pitch (deg)", -10, 10, 0.1, "+.1f"),
     "yaw": Range("yaw (deg)", -10, 10, 0.1, "+.1f"),
     "shift": Range("sideways (m)", -0.5, 0.5, 0.01, "+.2f"),
-    "focal_scale": Range("focal length, times", 0.6, 1.6, 0.01, ".2f"),
+    "focal_scale": Range("focal, times", 0.6, 1.6, 0.01, ".2f"),
     "exposure": Range("exposure (stops)", -3, 3, 0.1, "+.1f"),
     "tolerance": Range("tolerance, times", 0.1, 10, 0.1, ".1f"),
 }
@@ -40,7 +40,7 @@ DISTURBANCES: Mapping[str, Range] = {
 
 def make_knobs(material: ExplorerMaterial, state: ExplorerState) -> dict[str, Any]:
     """One ipywidget for each field that a hand can set; `motion` stands for both of its ends."""
-    from ipywidgets import Dropdown, FloatRangeSlider, FloatSlider, IntSlider, ToggleButtons
+    from ipywidgets import Dropdown, FloatRangeSlider, FloatSlider, IntSlider
 
     look = {"style": _STYLE, "layout": _FULL}
     classes = [("any class", ANY_CLASS), *((name, i) for i, name in enumerate(material.classes))]
@@ -76,14 +76,7 @@ def make_knobs(material: ExplorerMaterial, state: ExplorerState) -> dict[str, An
         "video": Dropdown(options=list(material.videos.names), value=state.video, description="video", **look),
         "frame": IntSlider(value=state.frame, min=0, max=_last(material, state), description="frame", **look),
         "gap": IntSlider(value=state.gap, min=1, max=material.gaps(state.video), description="gap (frames)", **look),
-        "direction": ToggleButtons(
-            options=list(WAYS),
-            value=state.direction,
-            description="warp",
-            tooltips=["the later frame into the earlier one", "the earlier frame into the later one"],
-            style={**_STYLE, "button_width": "84px"},
-            layout=_FULL,
-        ),
+        "direction": Dropdown(options=_WAYS, value=state.direction, description="warp", **look),
         "geometry": Dropdown(options=list(material.geometries), value=state.geometry, description="geometry", **look),
         "occlusion": Dropdown(options=rules(state), value=state.occlusion, description="occlusion by", **look),
         "opacity": FloatSlider(

@@ -141,7 +141,8 @@ def _serving(command: list[str], environment: dict[str, str], port: int, path: s
         _wait_for(f"{address}{path}", server)
         yield address
     finally:
-        (os.killpg if os.name == "posix" else os.kill)(server.pid, signal.SIGTERM)
+        if server.poll() is None:
+            (os.killpg if os.name == "posix" else os.kill)(server.pid, signal.SIGTERM)
         try:
             server.wait(15)
         except subprocess.TimeoutExpired:
