@@ -13,6 +13,7 @@ from stc_lab.data import Videos, supervised_rows
 from stc_lab.errors import InputError
 from stc_lab.models import Segmenter, load_model
 from stc_lab.training.checkpoint import Checkpoint, run_identity
+from stc_lab.training.devices import Alone, Devices
 from stc_lab.training.memory import FrameMemory, memory_of
 from stc_lab.training.pairs import PairLoss, PairSampler, pair_consistency
 from stc_lab.training.recipe import SegmentationRecipe
@@ -45,15 +46,18 @@ def train(
     checkpoint_every: int = 100,
     log: Log | None = None,
     memory: FrameMemory | None = None,
+    devices: Devices | None = None,
 ) -> TrainingResult[Net]:
     """Train `model` in place, on the device it is on.
 
     `start_from` (a net or its file) gives the first weights. With `checkpoint` (a file) the state is kept every
     `checkpoint_every` steps, and a run that finds one there takes it up: on the CPU, bit by bit as if uninterrupted.
-    `log` gets a dict of numbers each step. Runs on the same videos may share a `memory` of frames read.
+    `log` gets a dict of numbers each step. Runs on the same videos may share a `memory` of frames read. With `devices`
+    each process calls this with the same arguments; the first one writes and logs, all end with the same net.
     Raises InputError for data or a checkpoint that does not fit, FloatingPointError if the loss leaves the numbers.
     """
     began = time.perf_counter()
+    shared = Alone() if devices is None else devices
     if start_from is not None:
         _copy_weights(start_from, model)
     memory = memory_of(videos, memory)
@@ -78,13 +82,13 @@ def train(
         images, labels = draw_labelled(memory, labelled, recipe, generators["labelled"], device)
         stride = model.coarse_stride
         if sampler is None:
-            loss = ce = cross_entropy(model.coarse(images), labels[:, ::stride, ::stride], weights)
+            loss = ce = cross_entropy(shared.coarse(model, images), labels[:, ::stride, ::stride], weights)
             pair, strength = None, 0.0
         else:
             rows = sampler.draw(recipe.pairs, generators["pairs"])
             clips = [memory.frames(of_frame).to(device) for of_frame in rows]
             edges = [memory.edges(of, clip.image, stride=stride) for of, clip in zip(rows, clips, strict=True)]
-            logits = model.coarse(torch.cat([images, clips[0].image, clips[1].image]))
+            logits = shared.coarse(model, torch.cat([images, clips[0].image, clips[1].image]))
             supervised, earlier, later = logits.split([recipe.batch, recipe.pairs, recipe.pairs])
             ce = cross_entropy(supervised, labels[:, ::stride, ::stride], weights)
             coarse = clips[0].strided(stride), clips[1].strided(stride)
@@ -95,12 +99,13 @@ def train(
 
         optimiser.zero_grad()
         loss.backward()
+        shared.sum_gradients(model)
         optimiser.step()
 
         entry = _entry(step, recipe, rate, loss, ce, pair, strength)
-        if keeper is not None:
+        if keeper is not None and shared.first:
             keeper.after(step, model, optimiser, generators, skipped, last=step + 1 == recipe.steps)
-        if log is not None:
+        if log is not None and shared.first:
             log(entry)
     return TrainingResult(model.eval(), recipe, tuple(labelled), first, skipped, seconds=time.perf_counter() - began)
 
