@@ -60,27 +60,27 @@ def _with_controls(name: str, setting: Setting, *controls: str) -> dict[str, Set
 _FUSED = {"targets": "fused"}
 _VOTES = {**_FUSED, "label_votes": 4.0}
 _AUGMENTED = {**_VOTES, "augmented": True}
-_BEST = "fused with labels, augmented"
+_LABELS = "fused with labels"
 SETTINGS: dict[str, Setting] = {
     "baseline continued": Setting(()),
     "baseline continued, 1500 steps": Setting((), steps=1500),
     **_with_controls("Eq. 1", Setting(_PAPER), "identity", "another room"),
     **_with_controls("Eq. 1, 1500 steps", Setting(_PAPER, steps=1500), "identity"),
     **_with_controls("fused targets", Setting(_TEACHER, _FUSED), "identity", "self-distillation"),
-    **_with_controls("fused targets, augmented", Setting(_TEACHER, {**_FUSED, "augmented": True}), "identity"),
-    **_with_controls("fused with labels", Setting(_TEACHER, _VOTES), "identity"),
-    "labels alone, augmented": Setting(_TEACHER, {**_AUGMENTED, "targets": "probabilities"}),
-    **_with_controls(_BEST, Setting(_TEACHER, _AUGMENTED), "identity", "self-distillation"),
+    **_with_controls(_LABELS, Setting(_TEACHER, _VOTES), "identity"),
+    "labels alone": Setting(_TEACHER, {**_VOTES, "targets": "probabilities"}),
+    f"{_LABELS}, augmented": Setting(_TEACHER, _AUGMENTED),
     **_with_controls(
-        f"{_BEST}, 1500 steps", Setting(_TEACHER, _AUGMENTED, steps=1500), "identity", "self-distillation"
+        f"{_LABELS}, augmented, 1500 steps", Setting(_TEACHER, _AUGMENTED, steps=1500), "identity", "self-distillation"
     ),
-    f"{_BEST}, weight 4": Setting((("teacher", 4.0),), _AUGMENTED),
-    f"{_BEST}, 20 votes": Setting(_TEACHER, {**_AUGMENTED, "label_votes": 20.0}),
-    f"{_BEST}, balanced": Setting(_TEACHER, {**_AUGMENTED, "balanced": True}),
-    f"{_BEST}, confidence": Setting(_TEACHER, {**_AUGMENTED, "confidence": 2.0}),
-    f"{_BEST}, sharper": Setting(_TEACHER, {**_AUGMENTED, "sharpness": 2.0}),
-    f"{_BEST}, 16 frames": Setting(_TEACHER, {**_AUGMENTED, "frames": 16}),
-    f"{_BEST}, more views": Setting(_TEACHER, {**_AUGMENTED, "views": (1, 2, 3, 4, 6, 8)}),
+    f"{_LABELS}, weight 4": Setting((("teacher", 4.0),), _VOTES),
+    f"{_LABELS}, 20 votes": Setting(_TEACHER, {**_VOTES, "label_votes": 20.0}),
+    f"{_LABELS}, balanced": Setting(_TEACHER, {**_VOTES, "balanced": True}),
+    f"{_LABELS}, confidence": Setting(_TEACHER, {**_VOTES, "confidence": 2.0}),
+    f"{_LABELS}, sharper": Setting(_TEACHER, {**_VOTES, "sharpness": 2.0}),
+    f"{_LABELS}, 16 frames": Setting(_TEACHER, {**_VOTES, "frames": 16}),
+    f"{_LABELS}, more views": Setting(_TEACHER, {**_VOTES, "views": (1, 2, 3, 4, 6, 8)}),
+    f"{_LABELS}, Eq. 1 beside": Setting((*_TEACHER, *_PAPER), _VOTES),
 }
 
 

@@ -73,13 +73,17 @@ def train_objective(
     set_training(model, freeze_batch_norm=recipe.freeze_batch_norm)
     if head is not None:
         head.train()
-    keeper, both, first, skipped = None, _Both(model, head), 0, 0
+    taught = None if maker.targets is None or recipe.renew == 0 else maker.targets
+    keeper, first, skipped = None, 0, 0
+    both = _Both(model, head, None if taught is None else taught.teacher)
     if checkpoint is not None:
         keeper = Checkpoint(Path(checkpoint), run_identity(both, recipe, memory, labelled), checkpoint_every)
         first, skipped = keeper.resume(both, optimiser, maker.generators)
     for step in range(first, recipe.steps):
         for group, (_, peak) in zip(optimiser.param_groups, groups, strict=True):
             group["lr"] = one_cycle(step, recipe.steps, peak=peak, warm_up=recipe.warm_up)
+        if taught is not None and step > 0 and step % recipe.renew == 0:
+            taught.renew(model)
         rising = ramp(step, recipe.steps, share=recipe.weight_warm_up)
         made = maker.make()
         value = objective(made.step, strength={n: rising for n in objective.names if n != "cross_entropy"})
@@ -105,11 +109,11 @@ def train_objective(
 
 
 class _Both(nn.Module):
-    """The net and its head as one, to keep and to take up."""
+    """The net, its head and a teacher that changes as one, to keep and to take up."""
 
-    def __init__(self, model: Segmenter, head: ProjectionHead | None) -> None:
+    def __init__(self, model: Segmenter, head: ProjectionHead | None, teacher: Segmenter | None) -> None:
         super().__init__()
-        self.model, self.head = model, head
+        self.model, self.head, self.teacher = model, head, teacher
 
     @property
     def architecture(self) -> dict[str, object]:

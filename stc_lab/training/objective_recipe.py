@@ -70,6 +70,8 @@ class ObjectiveRecipe:
     sharpness: float = 1.0  # power that probabilities are raised to
     confidence: float = 0.0  # pixels count as the likeliest class's probability to this power
     balanced: bool = False  # pixels count as their class does in the cross-entropy
+    renew: int = 0  # steps after which the teacher is renewed by the net as it is then; 0 = it stays as it started
+    momentum: float = 0.0  # share of the old teacher in the new one's weights
     augmented: bool = False  # flip, zoom and jitter frames and targets as labelled frames are
     projection: int = 128  # channels of the features that are contrasted
     # optimiser
@@ -182,6 +184,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "views": (1, math.inf),
     "label_votes": (0, math.inf),
     "sharpness": (0.1, 100),
+    "renew": (0, math.inf),
+    "momentum": (0, 1),
     "confidence": (0, 100),
     "steps": (1, math.inf),
     "learning_rate": (1e-9, 1),

@@ -21,10 +21,10 @@ from stc_lab.training.supervised import IGNORE
 class TargetMemory:
     """Class probabilities on the net's coarse grid, for each frame of a video once the first of them is asked for.
 
-    The teacher is the net as it comes in, and stays so. With `targets="fused"` each frame's probabilities are the mean
-    over the views `recipe.views` frames before and after it that see the pixel's surface (`filters.fuse_views`).
-    Fused or not, every labelled frame of the video that sees the surface adds `label_votes` votes for its true label.
-    With `warp="identity"` views and votes are those of the same pixels.
+    The teacher is the net as it comes in, and stays so until `renew`. With `targets="fused"` each frame's probabilities
+    are the mean over the views `recipe.views` frames before and after it that see the pixel's surface
+    (`filters.fuse_views`). Fused or not, every labelled frame of the video that sees the surface adds `label_votes`
+    votes for its true label. With `warp="identity"` views and votes are those of the same pixels.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class TargetMemory:
     ) -> None:
         self.memory, self.recipe, self.labelled = memory, recipe, frozenset(labelled)
         self.class_weights = class_weights if recipe.balanced else None
-        self._teacher = copy.deepcopy(model).eval()
+        self.teacher = copy.deepcopy(model).eval()
         self._known: dict[int, Tensor] = {}  # in half precision: 65 KB a frame of 64 x 96 px and 21 classes
 
     def probabilities(self, rows: Sequence[int]) -> Float[Tensor, "b k hs ws"]:
@@ -49,6 +49,15 @@ class TargetMemory:
         told = torch.stack([self._known[row] for row in rows]).float() ** self.recipe.sharpness
         return told / told.sum(dim=1, keepdim=True)
 
+    @torch.no_grad()
+    def renew(self, model: Segmenter) -> None:
+        """Let the teacher's weights follow those of `model`: all the way, but for the recipe's momentum."""
+        learned = model.state_dict()
+        for name, own in self.teacher.state_dict().items():
+            mean = own.lerp(learned[name], 1 - self.recipe.momentum) if own.is_floating_point() else learned[name]
+            own.copy_(mean)
+        self._known.clear()
+
     def weight(self, targets: Float[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
         """How much each pixel counts."""
         weight = targets.amax(dim=1) ** self.recipe.confidence
@@ -58,11 +67,11 @@ class TargetMemory:
 
     @torch.no_grad()
     def _of_video(self, rows: range) -> Float[Tensor, "t k hs ws"]:
-        clip = self.memory.frames(rows).to(next(self._teacher.parameters()).device)
-        said = torch.cat([self._teacher.coarse(part).softmax(dim=1) for part in clip.image.split(8)])
+        clip = self.memory.frames(rows).to(next(self.teacher.parameters()).device)
+        said = torch.cat([self.teacher.coarse(part).softmax(dim=1) for part in clip.image.split(8)])
         if self.recipe.targets == "probabilities" and self.recipe.label_votes == 0:
             return said
-        coarse = clip.strided(self._teacher.coarse_stride)
+        coarse = clip.strided(self.teacher.coarse_stride)
         coarse.require("depth", "camera", "T_world_camera")
         fused = said if self.recipe.targets == "probabilities" else self._fused(said, coarse)
         votes = torch.ones_like(fused[:, :1])
