@@ -21,7 +21,7 @@ _PATCH = 5  # px of the window in which pictures are compared
 _LIGHT = 9  # px of the window whose mean brightness is taken off before
 _STANDS_OUT = 0.12  # of 1: a thin thing is lighter or darker than what is behind it by so much
 _LEAST_ERROR = 0.01  # of 1: differences of pictures below it are noise
-_ENOUGH = 0.05  # share of the pixels that a motion of the whole picture must rest on
+_ENOUGH = 0.05  # share of the pixels that a motion of the whole picture, or its usual difference, must rest on
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Clues:
     agrees_there: Bool[Tensor, "h w"]  # at the match the labels agree
     claimed: Bool[Tensor, "h w"]  # by a flow alone: another pixel, confirmed, has the place
     gone: Bool[Tensor, "h w"]  # by a flow alone: with the motion of the rest of the picture it would be outside
-    usual_error: float  # of the pictures, median where the pixel is seen and called the same
+    usual_error: float  # of the pictures, median where pixels are seen and called the same
     doubt: float  # how many hidden pixels are likely hidden in vain, 0..1: from those that nothing can hide
 
 
@@ -59,7 +59,9 @@ def gather_clues(view: PairView) -> Clues:
     error, left = (picture_error(view, pixels) for pixels in (places, match))
     claimed, gone = _by_flow(view)
     step = _step_there(view)
-    calm = error[visible & ~disagrees]
+    calm = visible & ~disagrees
+    if int(calm.sum()) < _ENOUGH * int(visible.sum()):  # all disagrees: they cannot all be strange
+        calm = visible
     nothing_hides = int(((reason == FARTHER) & ~step).sum())
     hidden = int(((reason == OCCLUDED) | (reason == HIDDEN_BY_FLOW)).sum())
     return Clues(
@@ -80,7 +82,7 @@ def gather_clues(view: PairView) -> Clues:
         agrees_there=(sample_labels(label_there, match) == label)[0],
         claimed=claimed[0],
         gone=gone[0],
-        usual_error=max(_LEAST_ERROR, float(calm.median())) if len(calm) else _LEAST_ERROR,
+        usual_error=max(_LEAST_ERROR, float(error[calm].median())) if bool(calm.any()) else _LEAST_ERROR,
         doubt=min(1.0, nothing_hides / hidden) if hidden else 0.0,
     )
 
