@@ -1,4 +1,4 @@
-"""What the kept study of real clips came to: a clip a column, and what its data set does not know said as such."""
+"""What the kept study of clips came to: a trial a column, and what its data set does not know said as such."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +8,7 @@ UNKNOWN = "unknown"
 CLIPS = {
     "icl": "ICL-NUIM, rendered",
     "kitti": "KITTI 06, driving, grey",
+    "kitti, flat": "the same, from flat depth",
     "sevenscenes": "7-Scenes, Kinect",
     "camvid": "CamVid, driving",
 }

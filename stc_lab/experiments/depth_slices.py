@@ -6,8 +6,9 @@ learns from every slice in STC_LAB_DATA and adds its row to the file; rows that 
 """
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from stc_lab.geometry import Camera, Warped, inverse_warp, relative_pose, rigid_
 from stc_lab.geometry.egomotion import Trust, fit_motion
 from stc_lab.geometry.reconstruct import Matches, Reconstruction, reconstruct
 from stc_lab.metrics import depth_scores, rotation_error, translation_direction_error
-from stc_lab.models import DepthNet
+from stc_lab.models import DepthFPN, DepthNet
+from stc_lab.training.augment import jitter_light
 from stc_lab.training.depth import DepthTraining, predict_depth, train_depth
 from stc_lab.training.depth_joint import FocalLength
 from stc_lab.training.depth_matches import MatchedClip, matched_clips
@@ -39,6 +41,15 @@ ROWS = ("identity", "constant depth", "learned depth", "whole clip", "true")  # 
 COMMAND = "python -m stc_lab.experiments.depth_slices"
 KEPT = Path(__file__).with_name("results") / "depth_slices.json"
 _GAP = 2  # frames between those of a pair that is judged
+# What is learned: a clip, and whether from a depth that is flat at first or from one in which what is low is near.
+TRIALS = {
+    "icl": ("icl", "flat"),
+    "kitti": ("kitti", "ground"),
+    "kitti, flat": ("kitti", "flat"),
+    "sevenscenes": ("sevenscenes", "flat"),
+    "camvid": ("camvid", "flat"),
+}
+_GROUND_STEPS, _GROUND_RANGE = 80, 4.0  # of teaching it that; the depth of the top row over that of the bottom row
 RECIPE = DepthRecipe(joint_steps=150, rounds=1, distil_steps=150, sets=3)
 
 
@@ -88,15 +99,22 @@ def learn_slice(
     recipe: DepthRecipe = RECIPE,
     *,
     net: DepthNet | None = None,
+    start: str = "flat",
     cache: Path | str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> SliceResult:
     """Learn from the images of `videos` (from `net`, or from scratch), and judge the first of them.
 
-    There is no test split: this asks what a clip tells of itself, not what a net knows of others.
+    From scratch the depth at first is "flat", or that of `ground_start`. There is no test split: this asks what a clip
+    tells of itself, not what a net knows of others.
     """
+    if start not in ("flat", "ground"):
+        raise InputError(f"start must be flat or ground, got {start!r}")
+    clips = matched_clips(videos, flow_stride=recipe.flow_stride, net_stride=recipe.net_stride, cache=cache)
+    if net is None and start == "ground":
+        net = ground_start(clips, recipe)
     trained = train_depth(videos, recipe, net=net, cache=cache, say=say)
-    (matched, *_) = matched_clips(videos, flow_stride=recipe.flow_stride, net_stride=recipe.net_stride, cache=cache)
+    matched = clips[0]
     clip = videos.clip(matched.video)
     single = predict_depth(trained.net, clip.image, net_stride=recipe.net_stride)
     camera = FocalLength(trained.focal_ratio, learned=False).camera(*clip.image.shape[-2:])
@@ -117,6 +135,28 @@ def learn_slice(
         judged.photometric({"learned depth": single, "whole clip": whole}, camera),
         judged.parallax(),
     )
+
+
+def ground_start(clips: Sequence[MatchedClip], recipe: DepthRecipe) -> DepthFPN:
+    """A new net, taught that what is low in the image is near, and nothing else.
+
+    A camera that drives ahead is lost on a flat depth: the road's flow is then taken for a turn, which a doubt in the
+    depth along the epipolar lines forgives.
+    """
+    net = DepthFPN(generator=torch.Generator().manual_seed(recipe.seed))
+    generator = torch.Generator().manual_seed(recipe.seed)
+    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
+    for _ in range(_GROUND_STEPS):
+        clip = clips[int(torch.randint(len(clips), (1,), generator=generator))]
+        frames = torch.randint(len(clip.image), (8,), generator=generator).tolist()
+        disparity = net.disparities(jitter_light(clip.images(frames), generator))[0]
+        rows = torch.linspace(-0.5, 0.5, disparity.shape[-2])[:, None]
+        wanted = math.log(_GROUND_RANGE) * rows - math.log(float(str(net.architecture["initial_depth"])))
+        loss = (disparity.log() - wanted).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return net
 
 
 def kept_slices(path: Path = KEPT) -> dict[str, Any]:
@@ -225,18 +265,21 @@ def _resized(depth: Float[Tensor, "t 1 _ _"], height: int, width: int) -> Float[
 
 
 @click.command(help=__doc__)
-@click.option("--source", "sources", multiple=True, type=click.Choice(list(SLICE_SIZES)), help="Only this slice.")
+@click.option("--trial", "trials", multiple=True, type=click.Choice(list(TRIALS)), help="Only this one.")
 @click.option("--out", default="depth_slices.json", type=click.Path(path_type=Path))
-def main(sources: tuple[str, ...], out: Path) -> None:
+def main(trials: tuple[str, ...], out: Path) -> None:
     found: dict[str, Any] = kept_slices(out) if out.exists() else {"command": COMMAND, "rows": {}}
-    for source in sources or SLICE_SIZES:
-        if source in found["rows"]:
+    for trial in trials or TRIALS:
+        if trial in found["rows"]:
             continue
         began = time.process_time()
-        result = learn_slice(source, open_slice(source), say=click.echo)
-        found["rows"][source] = {**result.row(), "seconds_in_all": time.process_time() - began}
+        source, start = TRIALS[trial]
+        result = learn_slice(source, open_slice(source), start=start, say=click.echo)
+        row = {**result.row(), "start": start, "seconds_in_all": time.process_time() - began}
+        found = kept_slices(out) if out.exists() else found  # other rows may have been added meanwhile
+        found["rows"][trial] = row
         write_json(out, found)
-        click.echo(f"{source}: {result.photometric}")
+        click.echo(f"{trial}: {result.photometric}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def mask_panels(masks: Masks, image: Float[Tensor, "3 h w"], *, of: str) -> list
     saved = f"mean error {masks.mean_average:.3f} → {masks.mean_least:.3f}"
     shares = {what: _percent(masks.far == what, masks.far != OUT) for what in (FOUND, WASTED, MISSED)}
     words = f"before {100 * wins[0]:.0f} %, after {100 * wins[1]:.0f} %; {saved}"
-    better = verdict_panel(winner, _WINNERS, f"{of}: minimum over sources", words, over=image)
+    better = verdict_panel(winner, _WINNERS, f"{of}: minimum of both", words, over=image)
     ordered = (
         f"takes {shares[FOUND]} that are hidden and {shares[WASTED]} that are seen, leaves {shares[MISSED]} hidden"
     )

@@ -16,10 +16,12 @@ from stc_lab.experiments.depth_slices import (
     ROWS,
     SLICE_SIZES,
     SliceResult,
+    ground_start,
     kept_slices,
     learn_slice,
     open_slice,
 )
+from stc_lab.training.depth_matches import matched_clips
 
 SHORT = replace(RECIPE, joint_steps=4, distil_steps=4, sets=1)
 CONFIG = RoomsConfig(
@@ -32,6 +34,18 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> SliceResult:
     """A rendered clip in place of a real one."""
     folder = tmp_path_factory.mktemp("cache")
     return learn_slice("room", rooms_videos("train", CONFIG, folder), SHORT, cache=folder)
+
+
+def test_a_ground_start_is_near_below_and_far_above(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("ground")
+    clips = matched_clips(rooms_videos("train", CONFIG, folder), cache=folder)
+    net = ground_start(clips, SHORT).eval()
+    with torch.no_grad():
+        depth = net(clips[0].images())
+    rows = depth.median(dim=3).values.mean(dim=(0, 1))
+    assert 3 < float(rows[0] / rows[-1]) < 5
+    assert bool((rows.unfold(0, 8, 8).mean(dim=1).diff() < 0).all())
+    assert float(depth.log().mean().exp()) == pytest.approx(2.5, rel=0.1)
 
 
 def test_every_row_is_judged_on_the_same_pixels(result: SliceResult) -> None:
@@ -90,7 +104,7 @@ def test_slices_that_are_there_are_not_learned_again(
 
     monkeypatch.setattr(depth_slices, "open_slice", lambda source: None)
     monkeypatch.setattr(depth_slices, "learn_slice", instead)
-    answer = CliRunner().invoke(depth_slices.main, ["--out", str(out), "--source", "kitti", "--source", "icl"])
+    answer = CliRunner().invoke(depth_slices.main, ["--out", str(out), "--trial", "kitti", "--trial", "icl"])
     assert answer.exit_code == 0, answer.output
     assert learned == ["icl"]
     assert set(kept_slices(out)["rows"]) == {"kitti", "icl"}
@@ -100,6 +114,8 @@ def test_slices_that_are_there_are_not_learned_again(
 def test_an_unknown_slice_is_refused_with_those_there_are():
     with pytest.raises(InputError, match="kitti, icl, sevenscenes, camvid"):
         open_slice("scannet")
+    with pytest.raises(InputError, match="start must be flat or ground, got 'sky'"):
+        learn_slice("kitti", None, start="sky")  # type: ignore[arg-type]  # refused before anything is opened
 
 
 @pytest.mark.slow

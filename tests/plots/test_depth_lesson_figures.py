@@ -49,7 +49,7 @@ def test_claims_share_a_scale_and_fall_from_left_to_right(claims: dict[str, Expl
 def test_masks_are_named_with_their_shares(moment: Moment, claims: dict[str, Explanation]) -> None:
     masks = mask_report(moment, claims[TRUE])
     winner, moving, closer = mask_panels(masks, moment.target.image[0], of="True depth")
-    assert winner.title == "True depth: minimum over sources"
+    assert winner.title == "True depth: minimum of both"
     assert f"{masks.mean_average:.3f} → {masks.mean_least:.3f}" in winner.caption
     shares = [int(word) for word in re.findall(r"(\d+) %", winner.caption)]
     assert sum(shares) in (99, 100, 101)
