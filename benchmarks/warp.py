@@ -4,6 +4,7 @@ Rounds are interleaved, so that load of the machine hits all alike: trust the ra
 `copy_` of the logits and the depth, with cold caches, is the floor.
 """
 
+import ctypes
 import resource
 import statistics
 import subprocess
@@ -56,6 +57,14 @@ def copies(shape: Shape, device: torch.device) -> Call:
         return pairs[0][1]
 
     return copy
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed: to fetch a result's pages anew takes as long as the loops, and chance says whom."""
+    if sys.platform == "linux":
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, size in ((-3, 32 << 20), (-1, 1 << 30)):  # M_MMAP_THRESHOLD at its most, M_TRIM_THRESHOLD
+            mallopt(parameter, size)
 
 
 def milliseconds(call: Callable[[], object], device: torch.device) -> float:
@@ -121,6 +130,7 @@ def peak(name: str, backward: bool) -> float:
 @click.option("--threads", "threads", type=int, multiple=True, help="of torch; more than once for several")
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--keep/--no-keep", default=True, show_default=True, help="memory that was freed, within the process")
 @click.option("--memory/--no-memory", default=True, show_default=True, help="also the peak memory, on the CPU")
 @click.option("--peak-of", type=(str, bool), hidden=True)
 def main(
@@ -128,6 +138,7 @@ def main(
     threads: Sequence[int],
     rounds: int,
     device: str,
+    keep: bool,
     memory: bool,
     peak_of: tuple[str, bool] | None,
 ) -> None:
@@ -135,6 +146,8 @@ def main(
     if peak_of is not None:
         print(peak(*peak_of))
         return
+    if keep:
+        keep_memory()
     head = (
         "| logits | threads | copy_ | ours | kornia | grid_sample | ours / copy_ | ours / kornia | ours / grid_sample |"
     )

@@ -183,25 +183,36 @@ def _gather_back(channels, source, grad, first, wanted, cells, d_source, du, dv,
     right, below = _neighbours(source)
     low, high = _reached(place, source)
     end = first + len(place)
-    for c in range(channels[0], channels[1], 2):  # two channels at a time; an odd last one goes with nothing
-        d, paired = min(c + 1, channels[1] - 1), c + 1 < channels[1]
-        g_one, g_two = grad[c].reshape(-1)[first:end], grad[d].reshape(-1)[first:end]
+    for c in range(channels[0], channels[1], 3):  # three channels at a time; of an incomplete three, zeros go along
+        more, most = c + 1 < channels[1], c + 2 < channels[1]
+        three_of = c, c + 1 if more else c, c + 2 if most else c
+        g_one, g_two, g_three = _planes(grad, three_of)
+        g_one, g_two, g_three = g_one[first:end], g_two[first:end], g_three[first:end]
         if wanted[0]:
-            one, two = d_source[c].reshape(-1), d_source[d].reshape(-1)
-            scratch[0] = _touch(one, low, high) + _touch(two, low, high)
+            one, two, three = _planes(d_source, three_of)
+            scratch[0] = _touch(one, low, high) + _touch(two, low, high) + _touch(three, low, high)
             for k in range(len(place)):
                 i, x, y, lost = place[k], ax[k], ay[k], found[k] == BEHIND
                 _scatter(zero if lost else g_one[k], one, i, right, below, x, y)
-                _scatter(g_two[k] if paired and not lost else zero, two, i, right, below, x, y)
+                _scatter(g_two[k] if more and not lost else zero, two, i, right, below, x, y)
+                _scatter(g_three[k] if most and not lost else zero, three, i, right, below, x, y)
         if wanted[1]:
-            one, two = source[c].reshape(-1), source[d].reshape(-1)
-            scratch[0] = _touch(one, low, high) + _touch(two, low, high)
+            one, two, three = _planes(source, three_of)
+            scratch[0] = _touch(one, low, high) + _touch(two, low, high) + _touch(three, low, high)
             for k in range(len(place)):
                 i, x, y = place[k], ax[k], ay[k]
                 du_one, dv_one = _slopes(g_one[k], one, i, right, below, x, y)
-                du_two, dv_two = _slopes(g_two[k] if paired else zero, two, i, right, below, x, y)
-                du[k] += du_one + du_two
-                dv[k] += dv_one + dv_two
+                du_two, dv_two = _slopes(g_two[k] if more else zero, two, i, right, below, x, y)
+                du_three, dv_three = _slopes(g_three[k] if most else zero, three, i, right, below, x, y)
+                du[k] += du_one + du_two + du_three
+                dv[k] += dv_one + dv_two + dv_three
+
+
+@_compiled
+@no_type_check
+def _planes(images, channels):
+    c, d, e = channels
+    return images[c].reshape(-1), images[d].reshape(-1), images[e].reshape(-1)
 
 
 @_compiled
