@@ -1,0 +1,145 @@
+"""The jobs of the shipped study: their order, their notebooks, and what is refused."""
+
+import ast
+import dataclasses
+from pathlib import Path
+
+import nbformat
+import pytest
+import toy_study
+from click.testing import CliRunner
+
+from stc_lab.cli import main
+from stc_lab.errors import InputError
+from stc_lab.experiments import batch
+from stc_lab.experiments.batch import reproduce
+from stc_lab.experiments.jobs import STUDIES, Job, check_jobs, identities, pasad_jobs, without
+from stc_lab.experiments.progress import Pace, in_words, time_left
+from stc_lab.experiments.store import finished
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks" / "jobs").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("profile", STUDIES["pasad"].profiles)
+def test_jobs_of_the_paper(profile: str) -> None:
+    jobs = pasad_jobs(profile)
+    check_jobs(jobs)
+    known = {job.name: job for job in jobs}
+    assert len(set(identities(jobs).values())) == len(jobs), "no recipe is run twice"
+    assert {job.kind for job in jobs} <= {path.stem for path in NOTEBOOKS}
+    for job in jobs:
+        if job.kind == "row":
+            begin = known[str(job.parameters["start"])]
+            assert begin.kind == "baseline" and begin.name in job.needs
+            assert all(begin.parameters[name] == job.parameters[name] for name in ("count", "seed", "profile"))
+            assert ("geometry" in job.needs) == ("learned" in str(job.parameters["row"]))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_of_jobs_are_thin(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    for line in ast.parse(parameters.source).body:
+        assert isinstance(line, ast.Assign)
+        ast.literal_eval(line.value)
+    assert len(code) == 3 and all(len(cell.source.splitlines()) < 15 for cell in code)
+    assert not any(cell.outputs for cell in code)
+
+
+def test_what_can_be_done_when_a_job_failed() -> None:
+    jobs = toy_study.toy_jobs("quick")
+    left = {job.name: job for job in without(jobs, {"walk-1"})}
+    assert list(left) == ["root", "walk-0", "sum"] and left["sum"].needs == ("walk-0",)
+    assert [job.name for job in without(jobs, {"root"})] == ["sum"]
+
+
+def job(name: str, *needs: str, seconds: float = 1.0, kind: str = "row") -> Job:
+    return Job(name, kind, {}, needs, seconds)
+
+
+def test_time_left_follows_the_needs() -> None:
+    jobs = [job("a"), job("b", "a"), job("c", "a"), job("d", "b", "c")]
+    seconds = {"a": 3.0, "b": 5.0, "c": 2.0, "d": 1.0}
+    assert time_left(jobs, seconds, workers=2) == 9  # a, then b beside c, then d
+    assert time_left(jobs, seconds, workers=1) == 11
+    assert time_left(jobs[1:], seconds, workers=2) == 6  # a is done
+    assert time_left([], {}, workers=1) == 0
+    many = [job(f"n{i}") for i in range(7)]
+    assert time_left(many, {one.name: 2.0 for one in many}, workers=3) == 6
+
+
+def test_pace_goes_by_what_was_measured() -> None:
+    pace = Pace()
+    assert pace.expected(job("a", seconds=10)) == 10 and pace.measured("row") == 0
+    for seconds in (20, 30, 100):
+        pace.learn(job("a", seconds=10), seconds)
+    assert pace.expected(job("b", seconds=4)) == 12  # three times its estimate, by the median
+    assert pace.expected(job("c", seconds=4, kind="sum")) == 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 s"), (89, "89 s"), (200, "3 min"), (3 * 3600 + 240, "3 h 04 min")]
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobody"], "no study is called 'nobody'; there are pasad"),
+        (["pasad", "--profile", "huge"], "study pasad has no profile 'huge'; it has tiny, quick, full, paper"),
+        (["pasad", "--jobs", "0"], "jobs must be at least 1 at a time, got 0"),
+        (["pasad", "--cluster", "moon"], "cluster must be slurm, got 'moon'"),
+    ],
+)
+def test_what_the_command_refuses(arguments: list[str], said: str) -> None:
+    answer = CliRunner().invoke(main, ["reproduce", *arguments])
+    assert answer.exit_code == 2 and said in answer.output
+
+
+@pytest.mark.bad_input
+def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    toy_study.write_toy(tmp_path)
+    for name in ("PROJECT", "RUNS"):
+        monkeypatch.setenv(f"STC_LAB_{name}", str(tmp_path))
+    monkeypatch.setitem(STUDIES, "toy", toy_study.TOY)
+    monkeypatch.setattr(batch.shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match="there is no sbatch on this machine"):
+        reproduce("toy", "quick", cluster="slurm", write=lambda line: None)
+    monkeypatch.setattr(batch, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="snakemake is not installed"):
+        reproduce("toy", "quick", write=lambda line: None)
+
+
+@pytest.mark.bad_input
+def test_plans_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STC_LAB_PROJECT", str(toy_study.write_toy(tmp_path)))
+    root, walk, *_ = toy_study.toy_jobs("quick")
+    check_jobs([root, walk])
+    for jobs, said in (
+        ([root, root], "'root' is no name for a job"),
+        ([dataclasses.replace(root, name="a/b")], "'a/b' is no name for a job"),
+        ([walk], "needs root, which do not stand before it"),
+        (
+            [dataclasses.replace(root, parameters={"begin": 1})],
+            "has parameters begin, but its notebook root takes start",
+        ),
+        ([dataclasses.replace(root, kind="nothing")], "no notebook"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_jobs(jobs)
+
+
+@pytest.mark.bad_input
+def test_a_job_on_its_own_has_nothing_to_go_on_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STC_LAB_STUDY_DIR", raising=False)
+    with pytest.raises(InputError, match="no study is running"):
+        finished("baseline-32-0")
+    monkeypatch.setenv("STC_LAB_STUDY_DIR", str(tmp_path))
+    with pytest.raises(InputError, match=r"'baseline-32-0' of the study in .* is not done"):
+        finished("baseline-32-0")
