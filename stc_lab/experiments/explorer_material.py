@@ -39,9 +39,18 @@ class ExplorerMaterial:
     """Videos and models by name; the first model is the one that is looked at unless a state says otherwise."""
 
     def __init__(
-        self, videos: Videos, models: Mapping[str, Model], *, cache: Path | str | None = None, limit: int = 400
+        self,
+        videos: Videos,
+        models: Mapping[str, Model],
+        *,
+        classes: Sequence[str] | None = None,
+        cache: Path | str | None = None,
+        limit: int = 400,
     ) -> None:
-        """`limit` (MB) bounds what is kept of the frames for each model; `cache` is where rankings are kept."""
+        """`limit` (MB) bounds what is kept of the frames for each model; `cache` is where rankings are kept.
+
+        `classes` name those of the models, by default as the videos do.
+        """
         if not models:
             raise InputError("the explorer needs at least one model, got none")
         counts = {model.num_classes for model in models.values()}
@@ -50,7 +59,9 @@ class ExplorerMaterial:
         if max(videos.frame_count(name) for name in videos.names) < 2:
             raise InputError(f"the explorer looks at pairs, but no video of {videos.info.name!r} has two frames")
         self.videos = videos
-        self.frames = {name: ExploredFrames(videos, model, limit=limit) for name, model in models.items()}
+        self.frames = {
+            name: ExploredFrames(videos, model, classes=classes, limit=limit) for name, model in models.items()
+        }
         self._cache = cache
         self._rankings: dict[tuple[object, ...], list[PairScore]] = {}
         self._views: dict[tuple[object, ...], Seen] = {}

@@ -157,6 +157,18 @@ class Stabilising(Recipe):
 
 
 @dataclass(frozen=True)
+class ConsistencyExplorer(Recipe):
+    notebook: ClassVar[str] = "11_consistency_explorer"
+    title: ClassVar[str] = "consistency explorer"
+
+    source: Literal["rooms", "sevenscenes", "icl"] = "rooms"
+    preset: Preset = "quick"
+    motion: Literal["handheld", "dolly"] = "handheld"  # of the camera in rooms
+    gap: Annotated[int, Range(1, 8)] = 1
+    measure: Literal["disagreement", "soft disagreement", "logits L1", "Eq. 1", "E_pair", "1 - TC"] = "disagreement"
+
+
+@dataclass(frozen=True)
 class RealVideo(Recipe):
     notebook: ClassVar[str] = "12_real_video"
     title: ClassVar[str] = "real video"
@@ -181,6 +193,7 @@ RECIPES: dict[str, type[Recipe]] = {
         DepthEdges,
         MeasuringStability,
         Stabilising,
+        ConsistencyExplorer,
         RealVideo,
     )
 }

@@ -11,6 +11,7 @@ from stc_lab.labs.data_exercises import DATA_EXERCISES
 from stc_lab.labs.depth_edge_exercises import DEPTH_EDGE_EXERCISES
 from stc_lab.labs.depth_exercises import DEPTH_EXERCISES
 from stc_lab.labs.exercise import IGNORE, Case, Exercise
+from stc_lab.labs.explorer_exercises import EXPLORER_EXERCISES
 from stc_lab.labs.smoothing_exercises import SMOOTHING_EXERCISES
 from stc_lab.labs.stability_exercises import STABILITY_EXERCISES
 from stc_lab.losses import logits_consistency
@@ -237,5 +238,6 @@ EXERCISES = {
         *DEPTH_EDGE_EXERCISES,
         *STABILITY_EXERCISES,
         *SMOOTHING_EXERCISES,
+        *EXPLORER_EXERCISES,
     )
 }

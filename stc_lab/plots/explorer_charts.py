@@ -27,7 +27,7 @@ class Bar:
     passing: bool = True  # whether the filters let it through
 
 
-def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 960, height: int = 112) -> str:
+def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 800, height: int = 104) -> str:
     """A bar for each pair of a video over its frames; those that the filters leave out are grey."""
     if not bars:
         return nothing("no pair of this video")
@@ -53,7 +53,7 @@ def timeline(bars: Sequence[Bar], chosen: str, quantity: str, *, width: int = 96
         for place in range(first, last + 1, every)
     ]
     parts.append(_text(left, 10, f"{quantity} of each pair, by its earlier frame", "start"))
-    return _svg(parts, width, height, f"{quantity} of each pair of the video, over its frames")
+    return _svg(parts, width, height, f"{quantity} of each pair of the video, over its frames", widest=1100)
 
 
 def histogram(
@@ -241,9 +241,11 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
     return f"<text {place} font-size='12' fill='{QUIET_INK}'>{html.escape(words)}</text>"
 
 
-def _svg(parts: Sequence[str], width: float, height: float, words: str) -> str:
+def _svg(parts: Sequence[str], width: float, height: float, words: str, *, widest: int | None = None) -> str:
+    """As large as drawn and smaller where there is less room; up to `widest` px where there is more."""
+    size = f"width:{width:g}px; max-width:100%" if widest is None else f"width:100%; max-width:{widest}px"
+    style = f"{size}; height:auto; display:block; font-family:{FONT_FAMILY}"
     return (
-        f"<svg viewBox='0 0 {width:g} {height:g}' width='{width:g}' height='{height:g}' "
-        f"style='max-width:100%; height:auto; font-family:{FONT_FAMILY}' role='group' "
-        f"aria-label='{html.escape(words, quote=True)}'>{''.join(parts)}</svg>"
+        f"<svg viewBox='0 0 {width:g} {height:g}' style='{style}' "
+        f"role='group' aria-label='{html.escape(words, quote=True)}'>{''.join(parts)}</svg>"
     )

@@ -76,7 +76,7 @@ def _facts(view: PairView, story: PixelStory) -> str:
     }
     if view.depth_target is not None:
         rows["depth here"] = (metres(story.depth),)
-        rows["depth there: the pixel, the source's own"] = (f"{metres(story.depth_there)}, {metres(story.depth_seen)}",)
+        rows["depth there, and seen there"] = (f"{metres(story.depth_there)}, {metres(story.depth_seen)}",)
     if story.back is not None:
         rows["there and back misses by"] = (f"{story.back:.2f} px",)
     if story.true_label is not None:

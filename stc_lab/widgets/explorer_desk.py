@@ -5,7 +5,7 @@ import base64
 import html
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -300,10 +300,15 @@ class Desk:
 
 
 def consistency_explorer(
-    videos: Videos, models: Mapping[str, Model], *, cache: Path | str | None = None, **opening: Any
+    videos: Videos,
+    models: Mapping[str, Model],
+    *,
+    classes: Sequence[str] | None = None,
+    cache: Path | str | None = None,
+    **opening: Any,
 ) -> ConsistencyExplorer:
     """The explorer of `videos` and models by name, at the worst pair of an opening state with these fields changed."""
-    material = ExplorerMaterial(videos, models, cache=cache)
+    material = ExplorerMaterial(videos, models, classes=classes, cache=cache)
     return ConsistencyExplorer(material, material.worst(**opening))
 
 

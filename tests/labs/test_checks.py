@@ -6,6 +6,7 @@ from typing import Any
 import contrast_answers
 import depth_answers
 import depth_edge_answers
+import explorer_answers
 import pytest
 import smoothing_answers
 import stability_answers
@@ -89,6 +90,7 @@ RIGHT = [
     *depth_edge_answers.RIGHT,
     *stability_answers.RIGHT,
     *smoothing_answers.RIGHT,
+    *explorer_answers.RIGHT,
 ]
 
 
@@ -221,6 +223,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     *depth_edge_answers.WRONG,
     *stability_answers.WRONG,
     *smoothing_answers.WRONG,
+    *explorer_answers.WRONG,
 ]
 
 
