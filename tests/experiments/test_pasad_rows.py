@@ -64,12 +64,15 @@ def test_profiles_say_all_that_is_run():
         planned = planned_rows(profile)
         assert len(planned) == len(set(planned))
         assert {row for row, *_ in planned} <= {*ROWS, *ABLATION}
-        for row in profile.rows:
-            assert {(count, seed) for name, count, seed, _ in planned if name == row} >= {
-                (count, seed) for count in profile.counts for seed in profile.seeds
-            }
+        for rows, counts in ((profile.rows, profile.counts), (profile.more_rows, profile.more_counts)):
+            assert set(counts) <= set(profile.counts)
+            for row in rows:
+                found = {(count, seed) for name, count, seed, _ in planned if name == row}
+                assert found >= {(count, seed) for count in counts for seed in profile.seeds}
     assert len(PROFILES["full"].counts) == 6 and len(PROFILES["full"].seeds) >= 5
-    assert set(PROFILES["full"].rows) == set(ROWS) and set(PROFILES["full"].ablation) == set(ABLATION)
+    assert {*PROFILES["full"].rows, *PROFILES["full"].more_rows} == set(ROWS) and set(PROFILES["full"].ablation) == set(
+        ABLATION
+    )
 
 
 def test_table_2_has_each_row_at_each_strength_but_for_what_it_shares_with_table_1():
