@@ -139,3 +139,23 @@ def published_equivalence(table: Mapping[str, Sequence[float]], shares: Sequence
         share: equivalent_labels(shares, table["baseline"], score)
         for share, score in zip(shares, table[METHOD], strict=True)
     }
+
+
+def noisy_equivalence(
+    table: Mapping[str, Sequence[float]], shares: Sequence[float], *, noise: float, draws: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """The largest factor of the printed curves, had every score been off by `noise` points: one value for each draw.
+
+    Each printed score is one run. The draws add independent normal errors to all of them.
+    """
+    generator = np.random.default_rng(seed)
+    scores = np.array([table["baseline"], table[METHOD]], dtype=np.float64)
+    drawn = scores + noise * generator.standard_normal((draws, *scores.shape))
+    factors = [
+        max(
+            found.labels / share
+            for share, found in published_equivalence(dict(zip(table, one, strict=True)), shares).items()
+        )
+        for one in drawn.tolist()
+    ]
+    return np.array(factors)

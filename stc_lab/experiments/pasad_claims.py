@@ -252,3 +252,15 @@ def verdicts(results: Results) -> list[Verdict]:
 def claim_called(name: str) -> Claim:
     """The claim of that name."""
     return next(claim for claim in CLAIMS if claim.name == name)
+
+
+def said(results: Results, *names: str) -> str:
+    """Some claims as Markdown: what the paper says, what it printed, and the verdict in words made from its numbers."""
+    blocks = []
+    for name in names:
+        found = verdict(claim_called(name), results)
+        claim = found.claim
+        printed = ", ".join(f"{where} {value:+.1f}" for where, value in claim.published.items())
+        source = f"{claim.paper}, {claim.place}" + (f"; printed: {printed}" if printed else "")
+        blocks.append(f"**{claim.name.capitalize()}.** *{claim.sentence}* ({source}). {found.text}")
+    return "\n\n".join(blocks)
