@@ -80,6 +80,7 @@ SETTINGS: dict[str, Setting] = {
     f"{_LABELS}, sharper": Setting(_TEACHER, {**_VOTES, "sharpness": 2.0}),
     f"{_LABELS}, 16 frames": Setting(_TEACHER, {**_VOTES, "frames": 16}),
     f"{_LABELS}, more views": Setting(_TEACHER, {**_VOTES, "views": (1, 2, 3, 4, 6, 8)}),
+    f"{_LABELS}, renewed teacher": Setting(_TEACHER, {**_VOTES, "renew": 250, "momentum": 0.5}),
     f"{_LABELS}, Eq. 1 beside": Setting((*_TEACHER, *_PAPER), _VOTES),
 }
 
