@@ -178,6 +178,20 @@ def demo(again: bool) -> None:
     sys.exit(not walk(again=again))
 
 
+@main.command()
+@click.option("--voila", is_flag=True, help="Serve it as a page without code, for a class, instead of in JupyterLab.")
+@click.option("--port", type=click.IntRange(1, 65535), help="By default the first that is free.")
+@click.option("--browser/--no-browser", default=True, help="Open it in a browser.")
+def explore(voila: bool, port: int | None, browser: bool) -> None:
+    """Open the consistency explorer, notebook 11, in JupyterLab or as a page.
+
+    Served to this machine alone; end it with Ctrl-C.
+    """
+    from stc_lab.experiments.explorer_server import explorer_command, serve
+
+    sys.exit(serve(explorer_command(voila=voila, port=port, browser=browser)))
+
+
 @main.group()
 def data() -> None:
     """Data sets: which there are, what they hold, and whether a copy is whole."""
