@@ -117,7 +117,8 @@ def train_depth(out: str | None, preset: str, seeds: int) -> None:
 @main.command()
 @click.argument("chapter")
 @click.option("--out", metavar="FOLDER", help="Write there and leave the package's own results alone.")
-def study(chapter: str, out: str | None) -> None:
+@click.option("--seeds", type=click.IntRange(1, 100), help="The first so many only; without it all.")
+def study(chapter: str, out: str | None, seeds: int | None) -> None:
     """Train the rows of a chapter with several seeds, and keep the numbers.
 
     CHAPTER is 04, 07, 08 or 10. A seed that is done is found in the cache, not repeated.
@@ -127,7 +128,7 @@ def study(chapter: str, out: str | None) -> None:
     from stc_lab.experiments.chapter_studies import keep_study
 
     torch.set_flush_denormal(True)
-    click.echo(keep_study(chapter, out, log=click.echo))
+    click.echo(keep_study(chapter, out, seeds=seeds, log=click.echo))
 
 
 @main.command()

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
 from types import MappingProxyType
@@ -131,7 +131,10 @@ _NO_SEED: Mapping[str, Callable[[ChapterStudy], dict[str, Any]]] = MappingProxyT
 
 
 def run_study(study: ChapterStudy, *, cache: Path | str | None = None, log: Log = print) -> dict[str, Any]:
-    """Train and measure all rows with all seeds; a seed that is done is found in the cache folder, not repeated."""
+    """Train and measure all rows with all seeds; a seed that is done is found in the cache folder, not repeated.
+
+    Seeds may run in processes of their own, by `seed_folder`.
+    """
     found = []
     for seed in study.seeds:
         log(f"chapter {study.chapter}, seed {seed}")
@@ -150,13 +153,22 @@ def run_study(study: ChapterStudy, *, cache: Path | str | None = None, log: Log 
 
 
 def keep_study(
-    chapter: str, out: Path | str | None = None, *, cache: Path | str | None = None, log: Log = print
+    chapter: str,
+    out: Path | str | None = None,
+    *,
+    seeds: int | None = None,
+    cache: Path | str | None = None,
+    log: Log = print,
 ) -> Path:
-    """Run a chapter's study and write its JSON to the folder `out`, by default the package's own."""
+    """Run a chapter's study and write its JSON to the folder `out`, by default the package's own.
+
+    `seeds` takes the first ones only, while there is no time for all.
+    """
     if chapter not in STUDIES:
         raise InputError(f"there is no study of chapter {chapter!r}; there are {', '.join(STUDIES)}")
     folder = Path(stc_lab.experiments.__file__).parent / "results" if out is None else Path(out).expanduser()
-    done = run_study(STUDIES[chapter], cache=cache, log=log)
+    study = STUDIES[chapter]
+    done = run_study(study if seeds is None else replace(study, seeds=study.seeds[:seeds]), cache=cache, log=log)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _file(chapter)
     partial = path.with_name(f".{path.name}.partial")
@@ -191,7 +203,7 @@ def kept_changes(study: Mapping[str, Any]) -> dict[str, dict[str, Change]]:
 def about(study: Mapping[str, Any]) -> str:
     """Which command made a kept study, of what: one sentence in Markdown."""
     seeds, steps, rooms = len(study["seeds"]), study["steps"], study["judged"]
-    return f"`{study['command']}`: {seeds} seeds, {steps} steps for each row, judged on {rooms}."
+    return f"`{study['command']}`: {seeds} seed{'s' * (seeds != 1)}, {steps} steps for each row, judged on {rooms}."
 
 
 def origin(study: ChapterStudy) -> dict[str, str]:
