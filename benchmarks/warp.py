@@ -90,13 +90,12 @@ def times(shape: Shape, rounds: int, device: torch.device) -> tuple[dict[str, tu
     forward: dict[str, list[float]] = {name: [] for name in calls}
     both: dict[str, list[float]] = {name: [] for name in calls}
     floor: list[float] = []
-    names = list(calls)
+    names, order = list(calls), torch.Generator().manual_seed(0)
     for _ in range(rounds + 2):
         flush.add_(1)
         floor.append(milliseconds(copy, device))
-        names.append(names.pop(0))  # who comes first may have to fetch memory that the last of the round gave back
-        for name in names:
-            call = calls[name]
+        for number in torch.randperm(len(names), generator=order).tolist():  # each pays for what others leave behind
+            name, call = names[number], calls[names[number]]
             flush.add_(1)
             with torch.no_grad():
                 forward[name].append(milliseconds(call, device))
