@@ -84,6 +84,23 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], again: bool) -> 
         click.echo(f"  {name} = {value}")
 
 
+@main.command()
+@click.argument("recipe", metavar="RECIPE.json")
+@click.option("--out", required=True, metavar="FILE", help="The trained net, a safetensors file.")
+@click.option("--preset", default="full", show_default=True, help="Of the rooms to train on: tiny, quick or full.")
+@click.option("--start", metavar="FILE", help="A trained net to go on from.")
+@click.option("--cpu", is_flag=True, help="Leave accelerators alone.")
+def train(recipe: str, out: str, preset: str, start: str | None, cpu: bool) -> None:
+    """Train the default net by a recipe in a file, on one device or on several.
+
+    On several: torchrun --standalone --nproc-per-node N --no-python stc-lab train RECIPE.json --out FILE. The losses
+    are those of one process with the same batch. An interrupted run is taken up by the same command.
+    """
+    from stc_lab.training.shared_run import train_file
+
+    click.echo(train_file(recipe, out, preset=preset, start=start, cpu=cpu, write=click.echo))
+
+
 @main.command("train-shipped")
 @click.option("--out", metavar="FOLDER", help="Write there and leave the package's own checkpoint alone.")
 def train_shipped(out: str | None) -> None:

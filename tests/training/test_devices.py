@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import shared_training
 import torch
+from click.testing import CliRunner
 from small_rooms import small_rooms
 
+from stc_lab.cli import main
 from stc_lab.errors import InputError
-from stc_lab.models import FPNSegmenter
+from stc_lab.models import FPNSegmenter, load_model
 from stc_lab.training.devices import Devices
 
 
@@ -65,6 +67,29 @@ def test_one_process_is_the_plain_net() -> None:
     for ours, theirs in zip(model.buffers(), plain.buffers(), strict=True):  # running statistics
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
     assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_recipe_in_a_file_is_trained_and_kept(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"labelled": 4, "batch": 2, "steps": 2}))
+    out = tmp_path / "net.safetensors"
+    answer = CliRunner().invoke(main, ["train", str(recipe), "--out", str(out), "--preset", "tiny", "--cpu"])
+    assert answer.exit_code == 0, answer.output
+    assert "1 x cpu step 2/2" in answer.output
+    stored = load_model(out)
+    assert stored.metadata["recipe"]["steps"] == 2 and stored.metadata["processes"] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.safetensors", "recipe.json"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "cannot read a recipe"), ("[1]", "must hold a JSON object"), ('{"speed": 9}', "a recipe has no speed")],
+)
+def test_recipes_that_cannot_be_read(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "recipe.json").write_text(text)
+    answer = CliRunner().invoke(main, ["train", str(tmp_path / "recipe.json"), "--out", str(tmp_path / "net")])
+    assert answer.exit_code == 2 and said in answer.output
 
 
 @pytest.mark.bad_input
