@@ -166,8 +166,11 @@ class ExploredFrames:
     def _read(self, rows: Sequence[int]) -> list[Clip]:
         clip = self.videos.frames(rows)
         found = [clip[i] for i in range(len(rows))]
-        if clip.camera is None or clip.T_world_camera is None:  # one frame without a pose hides those of its company
-            found = [self.videos.frames([row]) for row in rows] if len(rows) > 1 else found
+        hidden = ("intrinsics" in self.videos.has and clip.camera is None) or (
+            "pose" in self.videos.has and clip.T_world_camera is None
+        )
+        if hidden and len(rows) > 1:  # one frame without a pose hides those of its company
+            found = [self.videos.frames([row]) for row in rows]
         return found
 
     def _learned(self) -> tuple[DepthNet, float]:

@@ -195,6 +195,7 @@ def _compared(
     frames: ExploredFrames, pairs: Sequence[tuple[int, int]], geometry: Geometry, rule: Occlusion
 ) -> PairSums:
     targets, sources = [a for a, _ in pairs], [b for _, b in pairs]
+    frames.clip(sorted({*targets, *sources}))  # a film is decoded forward
     places = pair_places(frames, targets, sources, geometry)
     visible = places.visible(rule)
     own, other = frames.logits(targets), frames.logits(sources)
@@ -210,7 +211,7 @@ def _compared(
     def by_class(values: Tensor, where: Tensor, ids: Tensor = labels) -> Tensor:
         """Sums over the pixels of each pair, by their class."""
         place = ids + k * torch.arange(n, device=ids.device)[:, None, None]
-        return torch.bincount(place[where], values[where].double(), minlength=n * k).reshape(n, k).cpu()
+        return torch.bincount(place[where], values[where].double(), minlength=n * k).reshape(n, k).double().cpu()
 
     ones = torch.ones_like(uniform)
     motion = torch.hypot(*places.flow.unbind(dim=1))

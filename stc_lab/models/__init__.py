@@ -6,6 +6,7 @@ from stc_lab.models.depth_range import DepthRange, full_size
 from stc_lab.models.depth_resnet import DepthResNet
 from stc_lab.models.fpn import FPNSegmenter
 from stc_lab.models.hub import HubDepth
+from stc_lab.models.hub_segmenter import HubSegmenter
 from stc_lab.models.intrinsics import average_camera, camera_from_raw
 from stc_lab.models.motion import Motion, MotionNet, PairMotionNet, both_ways
 from stc_lab.models.network import Network
@@ -23,6 +24,7 @@ __all__ = [
     "FPNSegmenter",
     "FeatureSegmenter",
     "HubDepth",
+    "HubSegmenter",
     "Motion",
     "MotionNet",
     "Network",

@@ -5,18 +5,17 @@ Their weights come from a folder, or from the hub's cache on this machine; the n
 
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from stc_lab.errors import InputError
 from stc_lab.geometry.precision import working_dtype
 from stc_lab.models.blocks import check_images
 from stc_lab.models.depth_range import full_size
+from stc_lab.models.hub_files import expect_saved_net, load_net, read_config, stored_preprocessor, transformers_module
 from stc_lab.models.hub_images import Preparation, preparation
 
 DEPTH_MODELS = ("depth_anything", "dpt", "glpn")
@@ -48,13 +47,7 @@ class HubDepth(nn.Module):
         that images are brought to: the nets' own 384 or 518 px cost seconds an image on a CPU.
         """
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder} holds no config.json", hint="a folder that save_pretrained wrote")
-        if not list(folder.glob("*.safetensors")):
-            raise InputError(
-                f"{folder} holds no weights as .safetensors",
-                hint="a .bin is a pickle, which is not read: load and save it by transformers in a place you trust",
-            )
+        expect_saved_net(folder)
         return cls._load(str(folder), relative, short_side, local=True)
 
     @classmethod
@@ -69,28 +62,14 @@ class HubDepth(nn.Module):
 
     @classmethod
     def _load(cls, source: str, relative: bool | None, short_side: int | None, *, local: bool) -> "HubDepth":
-        transformers = _transformers()
-        try:
-            config = transformers.AutoConfig.from_pretrained(source, local_files_only=local)
-        except (OSError, ValueError, KeyError) as error:
-            raise _not_loaded(source, error, local=local) from error
+        transformers = transformers_module()
+        config = read_config(transformers, source, local=local)
         if config.model_type not in DEPTH_MODELS:
             raise InputError(f"{source} is a {config.model_type}, expected one of {', '.join(DEPTH_MODELS)}")
         relative = _is_relative(config, source) if relative is None else relative
-        prepare = preparation(config, _preprocessor(transformers, source, local), short_side)
-        try:
-            net, report = transformers.AutoModelForDepthEstimation.from_pretrained(
-                source, local_files_only=local, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise _not_loaded(source, error, local=local) from error
-        lacking = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-        if lacking:  # transformers would go on with random numbers there
-            raise InputError(
-                f"the weights of {source} lack {len(lacking)} of the net's tensors, the first of them {lacking[0]}",
-                hint="weights of another net or task beside this config.json",
-            )
-        return cls(net.eval(), prepare, relative=relative)
+        prepare = preparation(config, stored_preprocessor(transformers, source, local=local), short_side)
+        net = load_net(transformers.AutoModelForDepthEstimation, source, local=local)
+        return cls(net, prepare, relative=relative)
 
     @property
     def architecture(self) -> dict[str, object]:
@@ -114,27 +93,6 @@ class HubDepth(nn.Module):
         return 1 / self.disparities(images)[0]
 
 
-def _transformers() -> ModuleType:
-    try:
-        import transformers
-    except ImportError as error:
-        raise InputError(
-            f"nets off the shelf need transformers, which cannot be imported: {error}",
-            hint="pip install 'stc_lab[hub]'",
-        ) from error
-    return transformers
-
-
-def _preprocessor(transformers: ModuleType, source: str, local: bool) -> dict[str, Any]:
-    """What `preprocessor_config.json` says, {} without one."""
-    try:
-        found: dict[str, Any]
-        found, _ = transformers.ImageProcessingMixin.get_image_processor_dict(source, local_files_only=local)
-    except OSError:
-        return {}
-    return found
-
-
 def _is_relative(config: Any, source: str) -> bool:
     if config.model_type == "depth_anything":
         return bool(config.depth_estimation_type == "relative")
@@ -145,11 +103,3 @@ def _is_relative(config: Any, source: str) -> bool:
             hint="those of NYU and KITTI give m: relative=False",
         )
     return bool(config.model_type == "dpt")
-
-
-def _not_loaded(source: str, error: Exception, *, local: bool) -> InputError:
-    reason = " ".join(str(error).split())[:300]
-    hint = (
-        "nothing is downloaded unless allowed: from_hub(name, allow_download=True), or from_folder" if local else None
-    )
-    return InputError(f"{source} cannot be loaded: {reason}", hint=hint)

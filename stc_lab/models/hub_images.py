@@ -10,9 +10,9 @@ from torch import Tensor
 from stc_lab.errors import InputError
 from stc_lab.geometry.precision import working_dtype
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def preparation(config: Any, stored: dict[str, Any], short_side: int | None) -> 
     patch = getattr(backbone, "patch_size", None) or getattr(config, "patch_size", None) or 32  # GLPN: coarsest stride
     if short_side is not None and short_side < patch:
         raise InputError(f"short_side must be at least {patch} px, a patch of this net, got {short_side}")
-    mean, std = _HALF if kind == "dpt" else _IMAGENET
+    mean, std = _HALF if kind == "dpt" else IMAGENET
     own = getattr(backbone, "image_size", None) or getattr(config, "image_size", 384)
     size = stored.get("size") or {"height": own, "width": own}
     if isinstance(size, int):
@@ -81,5 +81,5 @@ def preparation(config: Any, stored: dict[str, Any], short_side: int | None) -> 
         keep_aspect=bool(stored.get("keep_aspect_ratio", kind == "depth_anything")) or kind == "glpn",
         down=kind == "glpn",
         short_side=short_side,
-        filter=_FILTERS.get(stored.get("resample", 2 if kind == "glpn" else 3), "bicubic"),
+        filter=FILTERS.get(stored.get("resample", 2 if kind == "glpn" else 3), "bicubic"),
     )
