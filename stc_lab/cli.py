@@ -98,7 +98,7 @@ def train(recipe: str, out: str, preset: str, start: str | None, cpu: bool) -> N
     """
     from stc_lab.training.shared_run import train_file
 
-    click.echo(train_file(recipe, out, preset=preset, start=start, cpu=cpu, write=click.echo))
+    train_file(recipe, out, preset=preset, start=start, cpu=cpu, write=click.echo)
 
 
 @main.command("train-shipped")

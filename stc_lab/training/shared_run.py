@@ -58,6 +58,7 @@ def train_file(
     if devices is None or devices.first:
         save_model(out, model, {"recipe": settings.to_dict(), "processes": count})
         kept.unlink(missing_ok=True)
+        write(str(out))
     if devices is not None:
         devices.close()
     return out
