@@ -9,7 +9,8 @@ does. From Student's 95 % intervals over the seeds,
 - **inconclusive**: anything else, and whatever has fewer than 3 seeds or lacks a row.
 
 A claim of several parts (each prior, each label count) shows if all parts do, and does not show if one does not. A
-claim that something is absent shows if the interval of the effect lies within the smallest effect on both sides of 0.
+claim that something is absent shows if the interval of the effect lies within the smallest effect on both sides of 0,
+and does not show if it lies on one side of 0 and is not so small.
 """
 
 import math
