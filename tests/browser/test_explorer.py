@@ -1,0 +1,184 @@
+"""The consistency explorer in a real browser, in JupyterLab and as a Voila page: every knob moves what is shown."""
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# Sixty milliseconds after the last move the causes follow, so that a knob's own picture is the first of two.
+CELL = (
+    "from stc_lab.data import load\n"
+    "from stc_lab.models import load_shipped\n"
+    "from stc_lab.widgets import consistency_explorer\n"
+    "videos = load('rooms', split='test', preset='quick', height=120, width=160, test_scenes=2, motion='handheld')\n"
+    "net = load_shipped('rooms_fpn').model\n"
+    "explorer = consistency_explorer(videos, {'rooms_fpn': net, 'twin': net})\n"
+    "explorer"
+)
+BOARD = ".stc-board[data-drawn]"
+DRAWN = "() => Number(document.querySelector('.stc-board').dataset.drawn)"
+SLIDERS = (
+    "visible at least",
+    "frame",
+    "gap (frames)",
+    "opacity",
+    "depth, times",
+    "pitch (deg)",
+    "yaw (deg)",
+    "sideways (m)",
+    "focal, times",
+    "exposure (stops)",
+    "tolerance, times",
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> ModuleType:
+    for name in ("playwright", "jupyterlab", "voila"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    spec = importlib.util.spec_from_file_location("browser_lab", Path(__file__).with_name("lab.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.find_chromium() is None:
+        pytest.skip("no Chromium is installed: set BROWSER_PATH or install chromium")
+    return module
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = os.environ.get("STC_LAB_SCREENSHOTS")
+    path = Path(folder) if folder else tmp_path
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture
+def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import nbformat
+
+    monkeypatch.setenv("STC_LAB_FIGURES", str(tmp_path / "figures"))
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(CELL)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(made, tmp_path / "explorer.ipynb")
+    return tmp_path / "explorer.ipynb"
+
+
+def settle(page: Any, quiet: float = 0.5) -> int:
+    """Wait until nothing new is drawn; which drawing that is."""
+    last, since = page.evaluate(DRAWN), time.monotonic()
+    deadline = since + 30
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+        now = page.evaluate(DRAWN)
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > quiet:
+            break
+    return int(last)
+
+
+def drawn_after(page: Any, act: Callable[[], None]) -> None:
+    """Do it and wait for a new drawing."""
+    before = settle(page)
+    act()
+    page.wait_for_function(f"() => ({DRAWN})() > {before}", timeout=20_000)
+
+
+def heading(page: Any) -> str:
+    return str(page.locator(".widget-html", has_text="geometry, model").first.inner_text())
+
+
+def go_through(page: Any) -> None:
+    """Every slider, a click, the next worst pair, keys, zoom, the legend, what is written, and an error."""
+    page.wait_for_selector(BOARD, timeout=120_000)
+    settle(page)
+    for words in SLIDERS:
+        row = page.locator(".widget-inline-hbox", has=page.get_by_text(words, exact=True))
+        readout = row.locator(".widget-readout").inner_text()
+        handle = row.locator(".noUi-handle").first
+        handle.focus()
+        key = "ArrowLeft" if words in ("frame", "opacity") else "ArrowRight"
+
+        def press(key: str = key) -> None:
+            page.keyboard.press(key)
+
+        drawn_after(page, press)
+        assert row.locator(".widget-readout").inner_text() != readout, words
+        if words == "visible at least":
+            page.keyboard.press("ArrowLeft")
+    assert "disturbed: depth scale, pitch, yaw, shift, focal scale, exposure, tolerance" in heading(page)
+    drawn_after(page, lambda: page.get_by_role("button", name="undisturbed").click())
+    assert "disturbed" not in heading(page)
+
+    frame = page.locator(".stc-board-frame").nth(3)
+    box = frame.bounding_box()
+    drawn_after(page, lambda: frame.click(position={"x": 0.25 * box["width"] + 1, "y": 0.5 * box["height"] + 1}))
+    page.get_by_text("(40, 60) px").wait_for(timeout=20_000)
+    assert page.locator(".stc-cause").inner_text() and page.locator(".stc-board-frame svg circle").count() > 4
+
+    before = heading(page)
+    drawn_after(page, lambda: page.get_by_role("button", name="next worst").click())
+    assert heading(page) != before
+    page.locator(".stc-board").focus()
+    drawn_after(page, lambda: page.keyboard.press("p"))
+    drawn_after(page, lambda: page.keyboard.press("d"))
+    assert heading(page) != before  # the other direction
+    drawn_after(page, lambda: page.keyboard.press("d"))
+    page.keyboard.press("+")
+    assert page.locator(".stc-board").get_attribute("data-zoom") == "1.50"
+    page.keyboard.press("0")
+    bar = page.locator("[data-choose='7']").first  # of the time line or the list
+    drawn_after(page, lambda: bar.click())
+    drawn_after(page, lambda: page.locator("[aria-pressed='true']").first.click())
+    assert page.locator("[aria-pressed='false']").count() == 1
+
+    page.get_by_role("button", name="save picture, page and state").click()
+    page.get_by_text("Written:").wait_for(timeout=30_000)
+    assert page.locator("a[download$='.html']").count() == 1
+    text = (
+        page.locator("textarea", has_text='"video"')
+        if page.locator("textarea").count() == 0
+        else page.locator("textarea")
+    )
+    text.last.fill("no state at all")
+    page.get_by_role("button", name="go to this state").click()
+    page.get_by_role("alert").wait_for(timeout=20_000)
+    assert "no saved state" in page.get_by_role("alert").inner_text()
+    drawn_after(page, lambda: page.get_by_role("button", name="next worst").click())  # the rest goes on
+    assert page.get_by_role("alert").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_in_the_lab_everything_moves(lab: ModuleType, notebook: Path, pictures: Path, width: int) -> None:
+    act = go_through if width == 1280 else None
+    opened = lab.open_and_run(notebook, pictures / f"explorer-lab-{width}.png", (width, 1000), act=act)
+    assert opened.errors == [] and opened.warnings == [] and opened.hosts == set()
+    assert all(path.stat().st_size > 100_000 for path in opened.screenshots)
+    if width == 1280:
+        written = notebook.parent / "figures" / "11_consistency_explorer"
+        assert {path.suffix for path in written.iterdir()} == {".html", ".png", ".json"}
+
+
+def test_as_a_page_everything_moves(lab: ModuleType, notebook: Path, pictures: Path) -> None:
+    seen = lab.Opened("voila")
+    with lab.voila_server(notebook) as address, lab.browser_page(seen, (1280, 1800)) as page:
+        page.goto(address, timeout=60_000)
+        page.wait_for_selector(BOARD, timeout=180_000)
+        settle(page)
+        page.screenshot(path=str(pictures / "explorer-voila-1280.png"))
+        go_through(page)
+        page.screenshot(path=str(pictures / "explorer-voila-1280-after.png"))
+        page.set_viewport_size({"width": 1920, "height": 1400})
+        page.wait_for_timeout(800)
+        page.screenshot(path=str(pictures / "explorer-voila-1920.png"))
+    assert page is not None and len(list(pictures.glob("explorer-voila-*.png"))) == 3
