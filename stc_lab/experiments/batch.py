@@ -79,7 +79,8 @@ def _workers(jobs: int | None, cluster: str | None) -> int:
         raise InputError(f"jobs must be at least 1 at a time, got {jobs}")
     if cluster not in (None, "slurm"):
         raise InputError(f"cluster must be slurm, got {cluster!r}", hint="without it the jobs run on this machine")
-    return jobs or (100 if cluster else len(os.sched_getaffinity(0)))
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return jobs or (100 if cluster else here)
 
 
 def _expect_engine(cluster: str | None) -> None:

@@ -51,6 +51,7 @@ def papermill_notebook(
                 cwd=notebook.parent,
                 progress_bar=False,
                 execution_timeout=cell_timeout,
+                start_timeout=180,  # on a busy machine a kernel takes its time
                 store_widget_state=False,  # each FigureWidget would store a copy of plotly.js
                 extra_arguments=["--log-level=CRITICAL"],  # or it warns about loopback, and moans when interrupted
                 **({"kernel_manager_class": _manager_that_hands_on(held)} if held else {}),

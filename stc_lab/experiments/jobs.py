@@ -2,7 +2,8 @@
 
 A job is known by its identity: the digest of its parameters, of the recipe behind them and of the jobs that it needs.
 What has been done under an identity is not done again. The package's source is not part of it, or every edit would
-repeat hours: after a change that matters, `--again` or deleting the folder repeats a job.
+repeat hours: after a change that matters, `--again` or deleting its folder repeats a job. Only what gathers results,
+which takes seconds, is done anew whenever the package has changed.
 """
 
 import ast
@@ -44,6 +45,7 @@ class Study:
 def pasad_jobs(profile: str) -> list[Job]:
     """Tables 1 and 2 and Figures 2 and 3 of Pasad et al. 2020 on rooms."""
     from stc_lab.experiments.pasad_profiles import PROFILES, baseline_recipe, planned_rows, row_of, row_recipe
+    from stc_lab.experiments.runs import package_digest
 
     plan = PROFILES[profile]
     rooms = {"rooms": plan.rooms, "test_rooms": plan.test_rooms}
@@ -55,7 +57,7 @@ def pasad_jobs(profile: str) -> list[Job]:
             "baseline",
             {"profile": profile, "count": count, "seed": seed},
             (videos.name,),
-            15 + 0.05 * plan.baseline_steps,
+            20 + 0.035 * plan.baseline_steps,
             baseline_recipe(plan, count, seed).to_dict() | net,
         )
         for count in plan.counts
@@ -76,16 +78,17 @@ def pasad_jobs(profile: str) -> list[Job]:
                 "start": baselines[count, seed].name,
             },
             (baselines[count, seed].name, *([learned.name] if row_of(row).geometry == "learned" else [])),
-            20 + 0.15 * plan.steps,
+            20 + 0.06 * plan.steps,
             row_recipe(plan, row, count, seed, strength=strength).to_dict(),
         )
         for row, count, seed, strength in planned
     ]
     trained = [*baselines.values(), *rows]
     everything = tuple(job.name for job in trained)
-    tables = Job("tables", "tables", {"profile": profile}, everything, 10, gathers=True)
-    figures = Job("figures", "figures", {"profile": profile}, everything, 60, gathers=True)
-    report = Job("report", "report", {"profile": profile}, ("tables", "figures"), 10, gathers=True)
+    source = {"package": package_digest()}
+    tables = Job("tables", "tables", {"profile": profile}, everything, 10, source, gathers=True)
+    figures = Job("figures", "figures", {"profile": profile}, everything, 30, source, gathers=True)
+    report = Job("report", "report", {"profile": profile}, ("tables", "figures"), 10, source, gathers=True)
     geometry = [learned] if any(learned.name in job.needs for job in rows) else []
     return [videos, *geometry, *trained, tables, figures, report]
 

@@ -55,6 +55,9 @@ def run_job(plan: Path, name: str) -> bool:
                 shutil.copy2(folder / "executed.ipynb", kept)
             _say(state, "failed", attempt, error=str(error))
             return False
+        except Exception as error:  # no kernel, no disk: told like all else that fails
+            _say(state, "failed", attempt, error=f"job {name}: {type(error).__name__}: {error}")
+            raise
         _finish(store, name, job, folder, seconds, resumed=resumed)
         _say(state, "done", attempt, seconds=round(seconds, 1))
         return True

@@ -110,6 +110,16 @@ def publish_figures(run: Run) -> None:
         publish_folder([drawn], run.published)
 
 
+def package_digest() -> str:
+    """Names the package's sources as they are now."""
+    digest = hashlib.sha256()
+    # Compiled files come and go by themselves.
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        digest.update(str(path.relative_to(PACKAGE)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _data_of(recipe: Recipe) -> list[Path]:
     """The folders of real data that a recipe reads."""
     root = real_data_root()
@@ -134,9 +144,7 @@ def _digest(recipe: Recipe, notebook: Path, data: Iterable[Path]) -> str:
     digest = hashlib.sha256(json.dumps(as_json(recipe), sort_keys=True).encode())
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     digest.update(json.dumps([(cell["cell_type"], cell["source"]) for cell in cells]).encode())
-    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix != ".pyc"):
-        digest.update(str(path.relative_to(PACKAGE)).encode())
-        digest.update(path.read_bytes())
+    digest.update(package_digest().encode())
     for folder in data:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             state = path.stat()
