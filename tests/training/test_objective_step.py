@@ -1,6 +1,7 @@
 """What a step knows: each tensor belongs to the frame that it stands beside."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -160,3 +161,20 @@ def test_nothing_is_drawn_or_computed_that_no_term_needs(videos, new_model):
     assert step.flows is not None
     single = maker_of(videos, model, terms=(("pseudo_label_cross_entropy", 1.0),)).make().step
     assert single.pairs[0].edges_target is None and single.pairs[0].weight is None
+
+
+def test_a_wider_tolerance_takes_pixels_whose_depths_differ(videos, new_model):
+    """As learned depths of one surface do."""
+    other = copy.copy(videos)
+
+    def uneven(rows):
+        clip = videos.read(rows)
+        return dataclasses.replace(clip, depth=clip.depth * (1 + 0.1 * (clip.index % 2))[:, None, None, None])
+
+    other.read = uneven
+    terms = (("logits_consistency", 1.0),)
+    strict, wide = (
+        maker_of(other, new_model(), terms=terms, gaps=(1,), tolerance=tolerance).make().notes["visible"]
+        for tolerance in (0.02, 0.2)
+    )
+    assert strict == 0 and wide > 0.5
