@@ -54,11 +54,11 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         "fitted motion": Setting("the default: motion and focal length found from flow, depth from the error"),
         "true motion": Setting(
-            "the ceiling: motion and focal length known",
+            "motion and focal length known, as a control",
             changes={"pose": "true", "focal": "given", "keep_unit": False},
         ),
         "monodepth2, published": Setting("a motion net beside the depth net, focal length known", "monodepth2"),
-        "gordon, published": Setting("the same with a learned focal length and RGB-D consistency", "gordon"),
+        "gordon, published": Setting("a motion net as well, a learned focal length, RGB-D consistency", "gordon"),
         "published, coarse to fine": Setting(
             "errors on frames 8, 4, 2 times smaller in turn", "monodepth2", {"loss_strides": (8, 4, 2)}
         ),
