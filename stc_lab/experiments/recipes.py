@@ -115,6 +115,27 @@ class LogitsConsistency(Recipe):
 
 
 @dataclass(frozen=True)
+class LabelEfficiency(Recipe):
+    notebook: ClassVar[str] = "05_label_efficiency_and_ablation"
+    title: ClassVar[str] = "label efficiency"
+
+    live: bool = False  # make the runs of `profile` now and show those; else the full study, as far as it is
+    profile: Literal["tiny", "quick"] = "quick"
+
+
+@dataclass(frozen=True)
+class RareClasses(Recipe):
+    notebook: ClassVar[str] = "06_rare_classes"
+    title: ClassVar[str] = "rare classes"
+
+    live: bool = False
+    profile: Literal["tiny", "quick"] = "quick"
+    preset: Preset = "quick"  # the rooms in which labels are carried
+    labels: Annotated[int, Range(1, 4800)] = 32
+    seed: Seed = 0  # of the choice of labelled frames
+
+
+@dataclass(frozen=True)
 class ContrastiveConsistency(Recipe):
     notebook: ClassVar[str] = "07_contrastive_consistency"
     title: ClassVar[str] = "contrastive consistency"
@@ -189,6 +210,8 @@ RECIPES: dict[str, type[Recipe]] = {
         GeometryAndWarping,
         SelfSupervisedDepth,
         LogitsConsistency,
+        LabelEfficiency,
+        RareClasses,
         ContrastiveConsistency,
         DepthEdges,
         MeasuringStability,

@@ -10,6 +10,7 @@ from stc_lab.labs.contrast_exercises import CONTRAST_EXERCISES
 from stc_lab.labs.data_exercises import DATA_EXERCISES
 from stc_lab.labs.depth_edge_exercises import DEPTH_EDGE_EXERCISES
 from stc_lab.labs.depth_exercises import DEPTH_EXERCISES
+from stc_lab.labs.efficiency_exercises import EFFICIENCY_EXERCISES
 from stc_lab.labs.exercise import IGNORE, Case, Exercise
 from stc_lab.labs.explorer_exercises import EXPLORER_EXERCISES
 from stc_lab.labs.smoothing_exercises import SMOOTHING_EXERCISES
@@ -233,6 +234,7 @@ EXERCISES = {
         Exercise("same_picture_pose", "02_geometry_and_warping", _DISGUISE, _disguise_cases),
         Exercise("uniform_prior", "04_logits_consistency", _UNIFORM, _prior_cases("uniform")),
         Exercise("label_prior", "04_logits_consistency", _LABEL, _prior_cases("label_prior")),
+        *EFFICIENCY_EXERCISES,
         *CONTRAST_EXERCISES,
         *DEPTH_EXERCISES,
         *DEPTH_EDGE_EXERCISES,

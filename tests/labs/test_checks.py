@@ -6,6 +6,7 @@ from typing import Any
 import contrast_answers
 import depth_answers
 import depth_edge_answers
+import efficiency_answers
 import explorer_answers
 import pytest
 import smoothing_answers
@@ -88,6 +89,7 @@ RIGHT = [
     *contrast_answers.RIGHT,
     *depth_answers.RIGHT,
     *depth_edge_answers.RIGHT,
+    *efficiency_answers.RIGHT,
     *stability_answers.RIGHT,
     *smoothing_answers.RIGHT,
     *explorer_answers.RIGHT,
@@ -221,6 +223,7 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     *contrast_answers.WRONG,
     *depth_answers.WRONG,
     *depth_edge_answers.WRONG,
+    *efficiency_answers.WRONG,
     *stability_answers.WRONG,
     *smoothing_answers.WRONG,
     *explorer_answers.WRONG,
