@@ -68,16 +68,18 @@ class Keeper:
         self._say([record_video(explorer.material, explorer.state, path)])
 
     def _say(self, paths: list[Path]) -> None:
-        lines = "".join(f"<div style='overflow-wrap:anywhere'>{_link(path)}</div>" for path in paths)
-        style = f"font:12px/1.5 {FONT_FAMILY}; color:{INK}"
-        self.said.value = f"<div role='status' style='{style}'>Written:{lines}</div>"
+        lines = "".join(f"<div>{_link(path)}</div>" for path in paths)
+        folder = html.escape(str(paths[0].parent))
+        style = f"font:12px/1.5 {FONT_FAMILY}; color:{INK}; overflow-wrap:anywhere"
+        self.said.value = f"<div role='status' style='{style}'>Written:{lines}<div>in {folder}</div></div>"
 
 
 def _link(path: Path) -> str:
-    """The place of a file, which those who sit elsewhere can download from the page itself."""
-    words = html.escape(str(path))
+    """A file that those who sit elsewhere can download from the page itself, if it is not too large for a page."""
+    words = html.escape(path.name)
     if path.stat().st_size > _LARGEST_LINK:
         return words
     kind = _KINDS.get(path.suffix, "application/octet-stream")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f"<a download='{html.escape(path.name)}' href='data:{kind};base64,{data}'>{words}</a>"
+    look = "color:#0072b2; text-decoration:underline"
+    return f"<a download='{words}' href='data:{kind};base64,{data}' style='{look}'>{words}</a>"
