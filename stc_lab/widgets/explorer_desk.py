@@ -32,12 +32,11 @@ from stc_lab.plots.explorer_scene import (
 from stc_lab.plots.grid import image_grid
 from stc_lab.plots.panels import Panel
 from stc_lab.plots.template import FONT_FAMILY, INK, QUIET_INK
-from stc_lab.widgets.explorer_knobs import DISTURBANCES, changes_of, fit_knobs, make_knobs
+from stc_lab.widgets.explorer_knobs import changes_of, fit_knobs, make_knobs
+from stc_lab.widgets.explorer_layout import TITLE, laid_out
 from stc_lab.widgets.live import live_lab
 
-TITLE = "Consistency explorer"
 REST = 0.06  # s without a move after which causes, story and charts follow
-_LEFT = "352px"
 
 
 class ConsistencyExplorer:
@@ -118,7 +117,7 @@ class Desk:
         self.legend.observe(lambda change: self.go(self.state.toggled(int(change["new"][0]))), names="chosen")
         self.board.observe(lambda change: self._click(*change["new"][:2]), names="clicked")
         self.board.observe(lambda change: self._press(change["new"][0]), names="pressed")
-        self.box = self._laid_out()
+        self.box = laid_out(self)
         self.go(explorer.state)
 
     @property
@@ -166,7 +165,6 @@ class Desk:
         self.heading.value = f"<div style='font:600 15px {FONT_FAMILY}; color:{INK}'>{html.escape(scene.heading)}</div>"
         self.legend.value = scene.legend
         self.numbers.value = scene.numbers
-        self.keeper.follow(state)
         self._later(lambda: self._explain(scene))
 
     def _later(self, act: Callable[[], None]) -> None:
@@ -181,7 +179,8 @@ class Desk:
             self._waiting = loop.call_later(REST, lambda: self.attempt(act))
 
     def _explain(self, scene: Scene) -> None:
-        """Causes, the pixel's story and the charts of the state that is shown."""
+        """Causes, the pixel's story, the charts and the text of the state that is shown."""
+        self.keeper.follow(self.state)
         full = explained(scene, self.material, self.state, self.explorer.palette)
         late = slice(LATE.start, LATE.start + len(full.panels) - len(scene.panels))
         self._late = list(zip(full.panels[late], full.below[late], strict=True))
@@ -248,56 +247,6 @@ class Desk:
         else:
             self.step(1 if key == "ArrowRight" else -1)
 
-    def _laid_out(self) -> Any:
-        import ipywidgets
-
-        def button(words: str, key: str, act: Callable[[], None]) -> Any:
-            made = ipywidgets.Button(
-                description=words, tooltip=f"{words} (key {key})", layout={"width": "auto", "flex": "1"}
-            )
-            made.on_click(lambda _: act())
-            return made
-
-        def row(*parts: Any) -> Any:
-            return ipywidgets.HBox(parts, layout={"width": "auto"})
-
-        def named(*names: str) -> list[Any]:
-            return [self.knobs[name] for name in names]
-
-        undo = ipywidgets.Button(
-            description="undisturbed", tooltip="take every disturbance back", layout={"width": "auto"}
-        )
-        undo.on_click(lambda _: self.go(self.state.undisturbed()))
-        left = [
-            _section("Find"),
-            *named("measure", "of_class", "least_visible", "motion"),
-            self.histogram,
-            row(
-                button("◀ previous worst", "p", lambda: self.worse(-1)),
-                button("next worst ▶", "n", lambda: self.worse(1)),
-            ),
-            self.ranked,
-            _section("See"),
-            *named("video", "frame"),
-            row(button("◀ step", "←", lambda: self.step(-1)), button("step ▶", "→", lambda: self.step(1)), self.play),
-            *named("gap", "direction", "geometry", "occlusion", "opacity", "model", "second"),
-            _section("What if"),
-            *named(*DISTURBANCES),
-            undo,
-            _section("Keep"),
-            *self.keeper.parts,
-        ]
-        right = [self.heading, self.timeline, self.numbers, self.legend, self.cause, self.board, self.why]
-        columns = ipywidgets.HBox(
-            [
-                ipywidgets.VBox(left, layout={"width": _LEFT, "flex": f"0 0 {_LEFT}", "overflow": "visible"}),
-                ipywidgets.VBox(right, layout={"flex": "1 1 480px", "min_width": "0", "margin": "0 0 0 16px"}),
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "flex-start"},
-        )
-        title = f"<div style='font:600 18px {FONT_FAMILY}; color:{INK}'>{TITLE}</div>"
-        return ipywidgets.VBox([ipywidgets.HTML(title), columns, self.error])
-
 
 def consistency_explorer(
     videos: Videos,
@@ -310,15 +259,6 @@ def consistency_explorer(
     """The explorer of `videos` and models by name, at the worst pair of an opening state with these fields changed."""
     material = ExplorerMaterial(videos, models, classes=classes, cache=cache)
     return ConsistencyExplorer(material, material.worst(**opening))
-
-
-def _section(words: str) -> Any:
-    import ipywidgets
-
-    style = (
-        f"font:600 14px {FONT_FAMILY}; color:{INK}; border-bottom:2px solid #dfe3e8; margin-top:6px; line-height:24px"
-    )
-    return ipywidgets.HTML(f"<div style='{style}'>{words}</div>", layout={"width": "auto"})
 
 
 def _quiet(words: str) -> str:
