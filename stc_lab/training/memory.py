@@ -79,6 +79,12 @@ class FrameMemory:
         kept = [self._edges.get((row, stride), found.get((row, stride))) for row in rows]
         return torch.stack([edge for edge in kept if edge is not None]).to(images.device)
 
+    def know_edges(self, edges: Bool[Tensor, "n hs ws"], *, stride: int) -> None:
+        """Take the edges of all frames, in the order of their rows, as `edges` found them in another run."""
+        if len(edges) != len(self.videos):
+            raise InputError(f"edges must be those of all {len(self.videos)} frames, got {len(edges)}")
+        self._edges |= {(row, stride): edge for row, edge in enumerate(edges)}
+
 
 def memory_of(videos: Videos, memory: FrameMemory | None) -> FrameMemory:
     """The given memory, or a new one; InputError if it holds frames of other videos."""

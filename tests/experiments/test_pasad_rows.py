@@ -28,6 +28,7 @@ from stc_lab.experiments.pasad_rows import (
     training_videos,
 )
 from stc_lab.models import load_model
+from stc_lab.training import FrameMemory
 
 TINY = PROFILES["tiny"]
 
@@ -216,3 +217,22 @@ def test_preparing_says_what_there_is():
 def test_unknown_names_are_refused(call, said):
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_kept_edges_are_those_that_training_finds(monkeypatch):
+    videos = training_videos(TINY)
+    memory = FrameMemory(videos)
+    found = memory.edges([4, 17], memory.frames([4, 17]).image, stride=2)
+    kept = pasad_rows.kept_edges(TINY, 2)
+    assert kept.shape == (len(videos), 16, 24) and torch.equal(kept[[4, 17]], found)
+    assert bool(found.any()) and not bool(found.all())
+    told = FrameMemory(videos)
+    told.know_edges(kept, stride=2)
+    monkeypatch.setattr("stc_lab.training.memory.image_edges", None)
+    assert torch.equal(told.edges([4, 17], memory.frames([4, 17]).image, stride=2), found)
+
+
+@pytest.mark.bad_input
+def test_edges_of_other_videos_are_refused():
+    with pytest.raises(InputError, match="those of all 30 frames, got 3"):
+        FrameMemory(training_videos(TINY)).know_edges(torch.zeros(3, 16, 24, dtype=torch.bool), stride=2)
