@@ -73,6 +73,8 @@ SETTINGS: dict[str, Setting] = {
     **_with_controls(
         f"{_LABELS}, augmented, 1500 steps", Setting(_TEACHER, _AUGMENTED, steps=1500), "identity", "self-distillation"
     ),
+    "baseline continued, 300 steps": Setting((), steps=300),
+    **_with_controls(f"{_LABELS}, 300 steps", Setting(_TEACHER, _VOTES, steps=300), "identity"),
     f"{_LABELS}, weight 4": Setting((("teacher", 4.0),), _VOTES),
     f"{_LABELS}, 20 votes": Setting(_TEACHER, {**_VOTES, "label_votes": 20.0}),
     f"{_LABELS}, balanced": Setting(_TEACHER, {**_VOTES, "balanced": True}),
