@@ -15,7 +15,7 @@ from stc_lab.experiments.depth_lesson import MOTION_TRUST, camera_of_ratio, grid
 from stc_lab.experiments.digests import digest_of_model
 from stc_lab.experiments.disturb import Disturbance
 from stc_lab.experiments.label_maps import LabelMaps
-from stc_lab.geometry import Camera, dis_flow
+from stc_lab.geometry import Camera, dis_flow, invert_pose
 from stc_lab.geometry.egomotion import fit_motion
 from stc_lab.losses import image_edges
 from stc_lab.models import DepthNet, Segmenter, load_shipped
@@ -117,7 +117,11 @@ class ExploredFrames:
                 motions.append(fit_motion(sight, trust=MOTION_TRUST))
             return motions
 
-        return torch.cat(self._each("motion", list(zip(rows, others, strict=True)), found))
+        # Flow both ways enters a fit, so that one serves both directions.
+        pairs = [(min(pair), max(pair)) for pair in zip(rows, others, strict=True)]
+        fitted = torch.cat(self._each("motion", pairs, found))
+        turned = torch.tensor([a > b for a, b in zip(rows, others, strict=True)], device=fitted.device)
+        return torch.where(turned[:, None, None], invert_pose(fitted), fitted)
 
     def learned_digest(self) -> str:
         """Of the depth net and its focal length."""

@@ -130,6 +130,9 @@ def test_learned_views_see_their_own_depth_and_motion() -> None:
     solid = view.places.solid
     assert solid is not None and not torch.allclose(solid.T_source_target, torch.eye(4)[None], atol=1e-4)
     assert torch.equal(view.visible, view_of(geometry="learned", memory=view.frames).visible)
+    back = view_of(geometry="learned", memory=view.frames, direction="forward").places.solid
+    assert back is not None
+    assert torch.allclose(back.T_source_target @ solid.T_source_target, torch.eye(4)[None], atol=1e-5)
 
 
 @pytest.mark.parametrize("geometry", ["exact", "learned"])
