@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import time
 from pathlib import Path
 
 import nbformat
@@ -14,8 +15,9 @@ from stc_lab.errors import InputError
 from stc_lab.experiments import batch
 from stc_lab.experiments.batch import reproduce
 from stc_lab.experiments.jobs import STUDIES, Job, check_jobs, identities, pasad_jobs, without
-from stc_lab.experiments.progress import Pace, in_words, time_left
-from stc_lab.experiments.store import finished
+from stc_lab.experiments.progress import Pace, Watch, in_words, time_left
+from stc_lab.experiments.report import write_json
+from stc_lab.experiments.store import Store, finished
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks" / "jobs").glob("*.ipynb"))
 
@@ -78,6 +80,59 @@ def test_pace_goes_by_what_was_measured() -> None:
         pace.learn(job("a", seconds=10), seconds)
     assert pace.expected(job("b", seconds=4)) == 12  # three times its estimate, by the median
     assert pace.expected(job("c", seconds=4, kind="sum")) == 4
+
+
+def finish(store: Store, name: str, identity: str, seconds: float = 4.0) -> None:
+    """What a finished job leaves."""
+    store.job(name).mkdir(parents=True)
+    write_json(store.job(name) / "recipe.json", {"identity": identity})
+    write_json(store.job(name) / "environment.json", {"seconds": seconds, "resumed": False})
+
+
+def test_progress_is_told_once_for_each_event(tmp_path: Path) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    known = store.write_plan("toy", "quick", jobs)
+    finish(store, "root", known["root"])
+
+    def say(name: str, state: str, attempt: int = 1, **more: object) -> None:
+        store.state(name).parent.mkdir(exist_ok=True)
+        write_json(store.state(name), {"state": state, "attempt": attempt, "at": time.time(), **more})
+
+    watch = Watch(store, jobs, {"root"}, workers=2)
+    assert watch.news() == []
+    assert watch.standing() == "0 running, 0 failed, about 5 s left"  # two walks of 2 s at once, then a sum of 3 s
+    say("walk-0", "running")
+    say("walk-1", "running")
+    assert watch.news() == [] and watch.standing().startswith("2 running, 0 failed")
+    say("walk-0", "done", seconds=20.0)
+    say("walk-1", "failed", error="a stone")
+    done, failed = watch.news()
+    assert done.startswith("[2/4] walk-0 done in 20 s; 0 running, 0 failed")
+    assert failed.startswith("[2/4] walk-1 failed, is tried once more; 0 running, 0 failed")
+    assert watch.pace.expected(jobs[2]) == 20  # as the other walk took
+    assert watch.news() == []
+    say("walk-1", "running", 2)
+    assert watch.news() == [] and not watch.failed
+    say("walk-1", "failed", 2, error="a stone")
+    (again,) = watch.news()
+    assert again.startswith("[2/4] walk-1 FAILED; 0 running, 1 failed") and watch.failed == {"walk-1": "a stone"}
+
+
+def test_a_new_recipe_and_again_forget_what_was_done(tmp_path: Path) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    known = store.write_plan("toy", "quick", jobs)
+    for one in jobs:
+        finish(store, one.name, known[one.name])
+    store.write_plan("toy", "quick", jobs)
+    stamps = {path.name for path in (store.batch / "done").glob("*/*")}
+    assert stamps == {f"{name}.{identity}" for name, identity in known.items()}
+    changed = [dataclasses.replace(one, recipe={"pace": 2}) if one.name == "walk-0" else one for one in jobs]
+    store.write_plan("toy", "quick", changed)
+    assert {path.name.split(".")[0] for path in (store.batch / "done").glob("*/*")} == {"root", "walk-1"}
+    store.working("walk-0", known["walk-0"]).mkdir(parents=True)
+    store.forget()
+    assert [path.name for path in store.folder.iterdir() if path.name != ".batch"] == ["plan.json"]
+    assert not store.working("walk-0", known["walk-0"]).exists()
 
 
 @pytest.mark.parametrize(
