@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "mask of floats": (lambda: identity_warp(SOURCE, DEPTH[:, 0]), r"visible must be bool"),
     "unknown preset": (
         lambda: dis_flow(SOURCE, SOURCE, preset="slow"),  # type: ignore[arg-type]
-        r"ultrafast, fast, medium, got 'slow'",
+        r"ultrafast, fast, medium, fine, got 'slow'",
     ),
     "flow without batch": (lambda: warp_by_flow(SOURCE, FLOW[0]), r"\[b, 2, h, w\], got \[2, 6, 8\].*flow_ab\[None\]"),
     "flow of another size": (

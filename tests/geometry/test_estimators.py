@@ -217,7 +217,7 @@ def test_rafts_weights_are_refused_by_name(raft: dict[str, Any], tmp_path: Path)
 
 @pytest.mark.bad_input
 def test_bad_settings_and_views_are_refused(raft: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ultrafast, fast, medium, got 'slow'"):
+    with pytest.raises(InputError, match=r"ultrafast, fast, medium, fine, got 'slow'"):
         DisFlow("slow")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"large or small, got 'huge'"):
         RaftFlow(tmp_path, size="huge")  # type: ignore[arg-type]
