@@ -47,18 +47,23 @@ def time_left(jobs: Sequence[Job], seconds: Mapping[str, float], *, workers: int
 
     `seconds` of each job. Needs outside of `jobs` count as done.
     """
-    ends: dict[str, float] = {}
-    names = {job.name for job in jobs}
-    waiting, running, now = list(jobs), list[tuple[float, str]](), 0.0
-    while waiting or running:
-        ready = [job for job in waiting if all(need in ends for need in job.needs if need in names)]
-        for job in ready[: workers - len(running)]:
-            heapq.heappush(running, (now + seconds[job.name], job.name))
-            waiting.remove(job)
-        if not running:
-            break  # needs that nobody meets
+    order = {job.name: number for number, job in enumerate(jobs)}
+    missing = {job.name: {need for need in job.needs if need in order} for job in jobs}
+    followers: dict[str, list[str]] = defaultdict(list)
+    for name, needs in missing.items():
+        for need in needs:
+            followers[need].append(name)
+    ready = [(order[name], name) for name, needs in missing.items() if not needs]  # a heap, as it is sorted
+    running, now = list[tuple[float, str]](), 0.0
+    while ready or running:
+        while ready and len(running) < workers:
+            _, name = heapq.heappop(ready)
+            heapq.heappush(running, (now + seconds[name], name))
         now, name = heapq.heappop(running)
-        ends[name] = now
+        for follower in followers[name]:
+            missing[follower].discard(name)
+            if not missing[follower]:
+                heapq.heappush(ready, (order[follower], follower))
     return now
 
 
