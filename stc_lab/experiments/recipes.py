@@ -197,6 +197,8 @@ class RealVideo(Recipe):
     source: Literal["rooms", "camvid"] = "rooms"
     steps: Steps = 300
     seed: Seed = 0
+    film_path: str = ""  # a film of one's own
+    model: str = "rooms_fpn"  # that labels it
 
     def slices(self) -> tuple[str, ...]:
         return ("camvid_1hz", "camvid_15hz") if self.source == "camvid" else ()
