@@ -98,7 +98,7 @@ def _leave_out_jumps(y, u, v, relative, absolute, seen):
 def _leave_out_unknown(y, u, v, bu, bv, beyond, seen):
     """Leave out the pixels of row y whose way back rests on a pixel where it is unknown."""
     T = u.dtype.type
-    height, width = u.shape
+    width = u.shape[1]
     for x in range(width):
         if seen[x]:
             px, py = T(x) + u[y, x], T(y) + v[y, x]
