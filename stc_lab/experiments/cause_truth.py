@@ -21,7 +21,7 @@ from stc_lab.experiments.likely_cause import (
     cause_map,
 )
 from stc_lab.experiments.pair_view import PairView
-from stc_lab.geometry import DepthTolerance, FlowEstimator, correspond, sample_labels
+from stc_lab.geometry import MIN_DEPTH, DepthTolerance, FlowEstimator, correspond, inside_visible, sample_labels
 from stc_lab.geometry.flow import landing
 from stc_lab.geometry.reproject import pixel_grid
 
@@ -47,7 +47,8 @@ def true_causes(view: PairView, truth: FlowEstimator) -> Int64[Tensor, "h w"]:
     label, label_there, depth, depth_there = target.label, source.label, target.depth, source.depth
     exact = truth(target, source)
     true_place = landing(exact.flow)
-    inside = correspond(depth, target.camera, target.motion_to(source), camera_source=source.camera).visible
+    behind = correspond(depth, target.camera, target.motion_to(source), camera_source=source.camera).depth <= MIN_DEPTH
+    inside = inside_visible(exact.flow) & ~behind[:, 0]
     off = torch.hypot(*(view.places.pixels - true_place).unbind(dim=1)) > OFF
     agrees = sample_labels(view.labels_source, true_place) == view.labels_target
     read = sample_labels(view.labels_source, view.places.pixels)

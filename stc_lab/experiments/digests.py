@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from stc_lab.data.film import Film
 from stc_lab.data.frame_files import FileReader
 from stc_lab.data.videos import Videos
 from stc_lab.experiments.label_maps import LabelMaps
@@ -33,14 +35,21 @@ def digest_of_videos(videos: Videos) -> str:
     if isinstance(reader, FileReader):
         for row in range(len(videos)):
             for path in reader.files(row).values():
-                status = path.stat() if path.is_file() else None
-                found.update(str((str(path), status and status.st_size, status and status.st_mtime_ns)).encode())
+                found.update(_of_file(path))
+    film = getattr(reader, "film", None)
+    if isinstance(film, Film):
+        found.update(_of_file(film.path))
     count = len(videos)
     for row in sorted({i * (count - 1) // max(1, _LOOKED_AT - 1) for i in range(_LOOKED_AT)}):
         clip = videos.frames([row])
         for value in (clip.image, clip.depth, clip.T_world_camera, None if clip.camera is None else clip.camera.K):
             found.update(b"none" if value is None else value.contiguous().numpy().tobytes())
     return found.hexdigest()[:20]
+
+
+def _of_file(path: Path) -> bytes:
+    status = path.stat() if path.is_file() else None
+    return str((str(path), status and status.st_size, status and status.st_mtime_ns)).encode()
 
 
 def digest_of_model(model: Network | LabelMaps) -> str:

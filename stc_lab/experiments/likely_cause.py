@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stc_lab.experiments.cause_clues import REACH, THIN_WIDTH, Clues, gather_clues
 from stc_lab.experiments.journey import BEHIND, FARTHER, OUTSIDE, UNKNOWN, UNKNOWN_THERE
-from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW
+from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, HIDDEN_BY_RULE
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.experiments.pixel_story import PixelStory, expect_pixel, pixel_story
 
@@ -44,6 +44,7 @@ _RULES: tuple[tuple[str, int], ...] = (
     ("hidden match", GEOMETRY),
     ("broken flow", GEOMETRY),
     ("gone", LEFT),
+    ("rule", GEOMETRY),
     ("farther", GEOMETRY),
     ("step", BOUNDARY),
     ("unknown", GEOMETRY),
@@ -82,7 +83,7 @@ def rules_of(found: Clues) -> Int64[Tensor, "h w"]:
     comes_or_goes = (found.thin_here & found.near_here) | (found.thin_there & found.near_there)
     accused = (found.apart > OFF) & (found.better < BETTER) & found.matched
     hidden, by_flow = ~found.visible, found.reason == HIDDEN_BY_FLOW
-    farther = found.reason == FARTHER
+    by_rule, farther = found.reason == HIDDEN_BY_RULE, found.reason == FARTHER
     holds = {
         "boundary": found.structure & meets & ~narrow,
         "thin": found.slim & comes_or_goes,
@@ -94,8 +95,9 @@ def rules_of(found: Clues) -> Int64[Tensor, "h w"]:
         "hidden match": hidden & accused,
         "broken flow": by_flow & ~found.claimed,
         "gone": by_flow & found.gone,
+        "rule": by_rule,
         "farther": hidden & farther & ~found.step,
-        "step": hidden & farther & found.step,
+        "step": (hidden & farther | by_rule) & found.step,
         "unknown": hidden & ((found.reason == UNKNOWN) | (found.reason == UNKNOWN_THERE)),
         "outside": hidden & (found.reason == OUTSIDE),
         "behind": hidden & (found.reason == BEHIND),
@@ -174,6 +176,7 @@ def _sentence(rule: str, story: PixelStory, evidence: dict[str, float | str]) ->
         "pixel that could hide it has its place.",
         "gone": "Left the image: its flow is broken, and with the motion of the rest of the picture it would lie "
         "outside.",
+        "rule": "Geometry error: the chosen rule hides the pixel, though the depths of both frames agree there.",
         "farther": f"Geometry error: the other frame sees {surfaces}, so that it would hide what is seen.",
         "step": f"Boundary pixel: the other frame sees {surfaces}, but right beside it the depth steps to this one's.",
         "unknown": "Geometry error: the depth is unknown here or there, so that nobody can say where the pixel lies.",

@@ -33,7 +33,9 @@ Occlusion = Literal["depth test", "gordon", "ruder", "ruder without boundaries",
 GEOMETRIES: tuple[Geometry, ...] = get_args(Geometry)
 OCCLUSIONS: tuple[Occlusion, ...] = get_args(Occlusion)
 _NEED_DEPTH = ("depth test", "gordon")
-HIDDEN_BY_FLOW = 100  # the reason of a pixel whose flow there and back do not agree
+# Reasons beyond `journey.REASONS`, which are those of the depth test.
+HIDDEN_BY_FLOW = 100  # nothing but flow is known, and there and back it does not return
+HIDDEN_BY_RULE = 101  # the depths agree, but the chosen rule hides the pixel
 
 
 def default_occlusion(geometry: Geometry) -> Occlusion:
@@ -132,7 +134,7 @@ class PairPlaces:
         return self.reasons(rule) == VISIBLE
 
     def reasons(self, rule: Occlusion) -> Int64[Tensor, "b h w"]:
-        """Why each pixel is or is not seen: an index into `journey.REASONS`, or HIDDEN_BY_FLOW."""
+        """Why each pixel is or is not seen: an index into `journey.REASONS`, HIDDEN_BY_FLOW or HIDDEN_BY_RULE."""
         if rule == "depth test" and self.solid is not None:
             solid = self.solid
             return visibility_reasons(solid.depth_target, self.found, solid.depth_source, tolerance=self.tolerance)
@@ -144,7 +146,7 @@ class PairPlaces:
             reason = visibility_reasons(
                 self.solid.depth_target, self.found, self.solid.depth_source, tolerance=self.tolerance
             ).masked_fill_(visible, VISIBLE)
-            reason = torch.where((reason == VISIBLE) & ~visible, torch.full_like(reason, HIDDEN_BY_FLOW), reason)
+            reason = torch.where((reason == VISIBLE) & ~visible, torch.full_like(reason, HIDDEN_BY_RULE), reason)
         return reason.masked_fill(visible, VISIBLE)
 
 

@@ -13,7 +13,14 @@ from stc_lab.data.videos import Videos
 from stc_lab.errors import InputError
 from stc_lab.experiments.explored_frames import ExploredFrames, Model, explored
 from stc_lab.experiments.journey import BEHIND, OUTSIDE, REASONS, UNKNOWN, VISIBLE
-from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, Geometry, Occlusion, default_occlusion, pair_places
+from stc_lab.experiments.pair_places import (
+    HIDDEN_BY_FLOW,
+    HIDDEN_BY_RULE,
+    Geometry,
+    Occlusion,
+    default_occlusion,
+    pair_places,
+)
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.geometry import sample, sample_labels
 
@@ -215,7 +222,11 @@ def _state(reason: int) -> str:
 
 
 def _reason(reason: int) -> str:
-    return "the flow there and back does not return" if reason == HIDDEN_BY_FLOW else REASONS[reason]
+    other = {
+        HIDDEN_BY_FLOW: "the flow there and back does not return",
+        HIDDEN_BY_RULE: "hidden by the rule, though the depths agree",
+    }
+    return other[reason] if reason in other else REASONS[reason]
 
 
 def _known(depth: Tensor) -> float | None:

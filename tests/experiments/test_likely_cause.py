@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stc_lab.data.rooms import ExactRoomsFlow, scene_of
+from stc_lab.data.rooms import ExactRoomsFlow, mover_masks, rooms_videos, scene_of
 from stc_lab.errors import InputError
 from stc_lab.experiments import cause_study
 from stc_lab.experiments.cause_clues import Clues, gather_clues, occurs_near, thin_regions, whole_motion
@@ -33,7 +33,7 @@ from stc_lab.experiments.likely_cause import (
     likely_cause,
     rules_of,
 )
-from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW
+from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, HIDDEN_BY_RULE
 from stc_lab.experiments.pair_view import PairView, pair_view
 
 YES, NO = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
@@ -92,6 +92,8 @@ MEETS = {"near_here": YES, "near_there": YES}
         (clues(OUTSIDE, **MATCH, doubt=0.8), LEFT),
         (clues(BEHIND), LEFT),
         (clues(UNKNOWN), GEOMETRY),
+        (clues(HIDDEN_BY_RULE), GEOMETRY),
+        (clues(HIDDEN_BY_RULE, step=YES), BOUNDARY),
         (clues(HIDDEN_BY_FLOW, claimed=YES), HIDDEN),
         (clues(HIDDEN_BY_FLOW), GEOMETRY),
         (clues(HIDDEN_BY_FLOW, gone=YES), LEFT),
@@ -199,6 +201,7 @@ def test_every_rule_has_a_sentence_with_its_numbers() -> None:
         {"geometry": "estimated"},
         {"geometry": "learned"},
         {"occlusion": "gmflow"},
+        {"occlusion": "gordon", "direction": "forward"},
     ):
         for later in (1, 4):
             view = pair_view(rooms(), net(), 0, later, **options)  # type: ignore[arg-type]  # given above
@@ -278,6 +281,25 @@ def test_true_causes_by_a_slow_loop(options: dict[str, object]) -> None:
                 else:
                     expected = FLICKER
             assert int(found[y, x]) == expected, (x, y)
+
+
+def test_where_things_move_the_truth_goes_with_them() -> None:
+    config = replace(CONFIG, moving_objects=2, test_scenes=1, frames=6)
+    videos = rooms_videos("test", config).in_memory()
+    truth = ExactRoomsFlow(scene_of(videos.names[0], config))
+    moved = mover_masks(videos.names[0], config)
+    counted = 0
+    for row in range(5):
+        view = pair_view(videos, net(), row, row + 1)
+        causes = true_causes(view, truth)
+        exact = truth(view.target, view.source)
+        landed = exact.flow[0] + torch.stack(torch.meshgrid(torch.arange(48.0), torch.arange(32.0), indexing="xy"))
+        inside = (landed[0] >= 0) & (landed[0] <= 47) & (landed[1] >= 0) & (landed[1] <= 31)
+        asked = causes != NO_CAUSE
+        assert torch.equal(causes == LEFT, asked & ~inside)
+        assert torch.equal(causes == HIDDEN, asked & inside & ~exact.visible[0])
+        counted += int((asked & (moved[row] > 0)).sum())
+    assert counted > 0
 
 
 def test_exact_geometry_is_told_well_and_a_wrong_one_is_noticed() -> None:

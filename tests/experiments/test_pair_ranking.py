@@ -10,6 +10,7 @@ import torch
 from explored_rooms import net, rooms
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mini_film import write_film
 
 from stc_lab.errors import InputError
 from stc_lab.experiments import pair_ranking
@@ -185,6 +186,11 @@ def test_videos_and_models_are_told_apart_by_what_they_hold(tmp_path: Path) -> N
     before = digest_of_videos(folder)
     write_png(tmp_path / names[1], torch.full((3, 16, 24), 101, dtype=torch.uint8))
     assert digest_of_videos(load("folder", root=tmp_path, images="{frame}.png")) != before
+    film = write_film(tmp_path / "walk.mp4", 9)
+    first = digest_of_videos(load("video", root=film))
+    assert digest_of_videos(load("video", root=film)) == first
+    write_film(film, 9, options={"crf": "5"})
+    assert digest_of_videos(load("video", root=film)) != first
     assert digest_of_model(LabelMaps.of_videos(videos, "a")) != digest_of_model(LabelMaps.of_videos(videos, "b"))
 
 

@@ -63,6 +63,14 @@ def test_there_and_back_is_nothing_where_the_surface_is_seen(memory: ExploredFra
     assert len(seen) > 20 and seen[len(seen) // 2] < 0.1
 
 
+def test_a_rule_that_hides_what_the_depths_agree_on_says_so(memory: ExploredFrames) -> None:
+    view = pair_view(rooms(), net(), 1, 3, occlusion="gordon", memory=memory)
+    only_rule = view.places.visible("depth test")[0] & ~view.visible[0]
+    y, x = only_rule.nonzero()[0].tolist()
+    story = pixel_story(view, x, y)
+    assert not story.visible and story.reason == "hidden by the rule, though the depths agree"
+
+
 @pytest.mark.parametrize("geometry", ["learned", "estimated"])
 def test_stories_of_other_geometries(memory: ExploredFrames, geometry: str) -> None:
     view = pair_view(rooms(), net(), 1, 2, geometry=geometry, memory=memory)  # type: ignore[arg-type]
