@@ -109,9 +109,11 @@ def logit_class(view: PairView, state: ExplorerState) -> int:
     return int((told if len(told) else view.labels_target.flatten()).bincount().argmax())
 
 
-def number_html(view: PairView, state: ExplorerState, plain: PairView, second: PairView | None) -> str:
+def number_html(view: PairView, state: ExplorerState, plain: PairView | None, second: PairView | None) -> str:
     """The live numbers of the pair, beside those without the disturbance and of the second model."""
-    rows = {"now": _cells(view), "undisturbed": _cells(plain)}
+    rows = {"now": _cells(view)}
+    if plain is not None:
+        rows["undisturbed"] = _cells(plain)
     if second is not None:
         rows[f"now, {state.second}"] = _cells(second)
     return number_table(_COLUMNS, rows)

@@ -10,7 +10,7 @@ from stc_lab.plots.pictures import data_uri
 from stc_lab.plots.sheet import contact_sheet
 from stc_lab.plots.template import FONT_FAMILY, INK, QUIET_INK
 
-PAGE_WIDTH = 320  # px of a panel on a page
+PAGE_WIDTH = 296  # px of a panel on a page
 _CLICKABLE = re.compile(r" data-choose='[^']*' tabindex='0' role='button' aria-label='[^']*'( aria-pressed='[^']*')?")
 
 
@@ -42,7 +42,7 @@ class Scene:
         figures = "".join(_figure(panel, line) for panel, line in zip(self.panels, self.below, strict=True))
         cause = f"<p class='cause'>{html.escape(self.cause)}</p>" if self.cause else ""
         pictures = f"<div class='panels'>{figures}</div>"
-        parts = (self.timeline, self.numbers, self.legend, pictures, cause, self.why)
+        parts = (self.timeline, self.numbers, cause, self.legend, pictures, self.why)
         body = "".join(f"<div>{still(part)}</div>" for part in parts if part)
         note = f"<p class='note'>{html.escape(self.note)}</p>" if self.note else ""
         return f"<section><h2>{html.escape(self.heading)}</h2>{body}{note}</section>"

@@ -37,10 +37,11 @@ def worst_pairs_report(material: ExplorerMaterial, state: ExplorerState, path: P
         raise InputError("no pair passes the filters", hint="less visible, another class, or a wider range of motion")
     palette = material_palette(material)
     scenes = []
-    for score in passing:
+    for rank, score in enumerate(passing, start=1):
         pair = replace(material.at_pair(state, score), x=-1, y=-1)
         x, y = telling_pixel(material.view(pair))
-        scenes.append(explorer_scene(material, replace(pair, x=x, y=y), palette=palette))
+        scene = explorer_scene(material, replace(pair, x=x, y=y), palette=palette)
+        scenes.append(replace(scene, heading=f"{rank}. {scene.heading}"))
     rows = {
         f"{rank}. {score.video}, frames {at.frame} and {at.later}": (
             f"{score.value:.3f}",

@@ -28,6 +28,9 @@ def explorer_scene(material: ExplorerMaterial, state: ExplorerState, *, palette:
     """The state with its pictures, numbers, time line and what is known of its pixel."""
     palette = material_palette(material) if palette is None else palette
     scene = explained(drawn(material, state, palette), material, state, palette)
+    if not state.disturbance.changed:  # under a slider the row must not come and go; here it would say nothing
+        second = material.view(state, state.second) if state.second else None
+        scene = replace(scene, numbers=number_html(material.view(state), state, None, second))
     return replace(scene, timeline=video_timeline(material, state, ranking_bars(material, state)))
 
 

@@ -11,10 +11,12 @@ import torch
 
 from stc_lab.data import load
 from stc_lab.errors import InputError
+from stc_lab.experiments.cause_truth import CauseConfusion
 from stc_lab.experiments.explorer_material import ExplorerMaterial
 from stc_lab.experiments.explorer_state import ExplorerState
 from stc_lab.models import load_shipped
 from stc_lab.plots.explorer import explorer_panels, logit_class, ranking_bars
+from stc_lab.plots.explorer_causes import confusion_figure
 from stc_lab.plots.explorer_charts import Bar, class_legend, class_ribbon, distribution_bars, histogram, ranked_list
 from stc_lab.plots.explorer_charts import timeline as timeline_of
 from stc_lab.plots.explorer_page import still
@@ -187,3 +189,19 @@ def test_bad_input_is_refused(material: ExplorerMaterial, tmp_path: Path) -> Non
         distribution_bars(palette, {"frame 1": [1.0]})
     with pytest.raises(InputError, match="one length"):
         class_ribbon(palette, {"a": [0], "b": [0, 1]}, 0, ())
+
+
+def test_confusions_are_shares_of_the_true_cause() -> None:
+    counts = torch.zeros(6, 6, dtype=torch.int64)
+    counts[0, 0], counts[0, 1], counts[5, 5] = 3, 1, 8
+    figure = confusion_figure({"exact": CauseConfusion(counts)})
+    (cells,) = figure.data
+    assert list(cells.z[0]) == [75, 25, 0, 0, 0, 0] and cells.z[5][5] == 100
+    assert set(cells.z[2]) == {None}  # no pixel was of that cause
+    assert figure.layout.annotations[0].text == "exact: 92 % right"
+
+
+@pytest.mark.bad_input
+def test_a_figure_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one"):
+        confusion_figure({})
