@@ -102,7 +102,7 @@ def gap_closed(study: Study, row: str, split: str = "test", gap: int = 2) -> flo
 
 def hopes_table(study: Study) -> str:
     """The hopes as Markdown."""
-    lines = ["| test rooms | hoped for | came | |", "|---|---|---|---|"]
+    lines = ["| test rooms | hoped for | came | |", "|:---|:---|:---|:---|"]
     lines += [
         f"| {h.measure} | {h.wanted} | {h.came} | {'reached' if h.reached else 'not reached'} |" for h in hopes(study)
     ]
@@ -161,7 +161,7 @@ def closing_table(study: Study) -> str:
         ),
         "mIoU with edges of learned depth": ("chapter 08", "39.557 → 40.597 %, Apolloscape (Papadopoulos et al.)"),
     }
-    head = [f"| | here, {seeds} seeds, rooms never seen | published |", "|---|---|---|"]
+    head = [f"| | here, {seeds} seeds, rooms never seen | published |", "|:---|:---|:---|"]
     return "\n".join([*head, *(f"| {name} | {here} | {there} |" for name, (here, there) in rows.items())])
 
 

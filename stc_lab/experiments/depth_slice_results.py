@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
-UNKNOWN = "unknown"
+UNKNOWN = "–"  # what the data set does not know
 CLIPS = {
     "icl": "ICL-NUIM, rendered",
     "kitti": "KITTI 06, driving, grey",
@@ -17,7 +17,7 @@ CLIPS = {
 def slices_table(kept: Mapping[str, Any]) -> str:
     """The kept slices as Markdown; only those that are there."""
     rows = {source: kept["rows"][source] for source in CLIPS if source in kept["rows"]}
-    lines = ["| | " + " | ".join(CLIPS[source] for source in rows) + " |", "|---" * (len(rows) + 1) + "|"]
+    lines = ["| | " + " | ".join(CLIPS[source] for source in rows) + " |", "|:---" * (len(rows) + 1) + "|"]
     for title, cell in _MEASURES.items():
         lines.append(f"| {title} | " + " | ".join(cell(row) for row in rows.values()) + " |")
     return "\n".join(lines)
@@ -29,7 +29,7 @@ def _abs_rel(name: str) -> Callable[[Row], str]:
 
 def _focal(row: Row) -> str:
     if row["focal_error"] is None:
-        return f"{UNKNOWN} (learned: {row['focal_ratio']:.2f} of the width)"
+        return f"{UNKNOWN} ({row['focal_ratio']:.2f} of the width)"
     return f"{100 * row['focal_error']:+.0f} %"
 
 

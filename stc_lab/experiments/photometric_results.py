@@ -48,7 +48,7 @@ def best_constant_of(kept: Kept) -> float:
 def photometric_table(kept: Kept) -> str:
     """All settings as Markdown, best first, and where learning nothing stands."""
     constant = best_constant_of(kept)
-    lines = ["| setting | asks | abs_rel | focal length off |", "|---|---|---|---|"]
+    lines = ["| setting | asks | abs_rel | focal length off |", "|:---|:---|:---|:---|"]
     for result in setting_results(kept):
         off = "known" if result.focal == "given" else _percent(result.focal_error)
         lines.append(f"| {result.title} | {_asks(result)} | {_number(result.abs_rel)} | {off} |")

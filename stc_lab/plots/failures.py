@@ -188,8 +188,8 @@ def _masks(found: DepthFailure, evidence: Evidence) -> Panel:
     """Which pixels are judged, which of all the auto-mask removes, and which an occlusion mask (hatched)."""
     verdict = torch.where(found.region, torch.where(evidence.kept, 1, 2), torch.where(evidence.kept, 0, 3))
     removed, hidden = 100 * found.auto_masked(evidence), 100 * float((~evidence.visible).double().mean())
-    caption = f"auto-masked: {removed:.0f} % of judged; hidden, hatched: {hidden:.0f} %"
-    panel = verdict_panel(verdict, MASK_PALETTE, "what the masks remove", caption, over=evidence.target)
+    caption = f"auto-masked: {removed:.0f} % of judged; hidden: {hidden:.0f} %"
+    panel = verdict_panel(verdict, MASK_PALETTE, "masks remove (hatched: hidden)", caption, over=evidence.target)
     return replace(panel, hidden=(~evidence.visible).cpu().numpy())
 
 
