@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from stc_lab.errors import InputError
+from stc_lab.experiments.pasad_profiles import BEST, PROFILES, ROWS, planned_rows
 from stc_lab.experiments.published import BASELINE, CONTINUED, METHOD, TABLE_2
 
 Result = Mapping[str, Any]
@@ -21,9 +22,12 @@ KEPT = Path(__file__).with_name("results") / "pasad_full.json"
 EQUAL, EQUALISED = "equal weight", "equalised"
 IDENTITY, ANOTHER_ROOM, DISTILLED = "identity warp", "another room", "self-distillation"
 LEARNED = "consistency, learned geometry"
-TABLE_1_ROWS = (BASELINE, CONTINUED, METHOD, LEARNED, IDENTITY, ANOTHER_ROOM, DISTILLED)
+BEST_LEARNED, BEST_IDENTITY = "best found, learned geometry", "best found, identity warp"
+TABLE_1_ROWS = (BASELINE, *ROWS)
 ABLATION_ROWS = tuple(TABLE_2)
 CONTROLS = (IDENTITY, ANOTHER_ROOM, DISTILLED)
+# Each method's own control: the same without a warp.
+IDENTITY_OF = {BEST: BEST_IDENTITY, BEST_LEARNED: BEST_IDENTITY}
 # Rows without a consistency loss have no strength; and one run may stand in both tables under two names.
 _WITHOUT_LOSS = (BASELINE, CONTINUED)
 _SAME = {"all three": METHOD, METHOD: "all three"}
@@ -61,6 +65,11 @@ def seeds_of(
     return {}
 
 
+def identity_of(row: str) -> str:
+    """The control of a row: the same loss between the same pixels."""
+    return IDENTITY_OF.get(row, IDENTITY)
+
+
 def values_of(
     results: Iterable[Result],
     row: str,
@@ -85,27 +94,20 @@ def paired(base: Mapping[int, float], other: Mapping[int, float]) -> tuple[list[
 def counts_of(results: Iterable[Result]) -> tuple[int, ...]:
     """The label counts, ascending: those of the results' profile, or those there are."""
     results = list(results)
-    profile = next((r["profile"] for r in results), None)
-    planned = _profiles().get(profile)
+    planned = PROFILES.get(next((str(r["profile"]) for r in results), ""))
     return tuple(planned.counts) if planned is not None else tuple(sorted({int(r["count"]) for r in results}))
 
 
 def ablation_count(results: Iterable[Result]) -> int:
     """The label count of Table 2: that of the results' profile, or else the one with most of its rows."""
     results = list(results)
-    planned = _profiles().get(next((r["profile"] for r in results), None))
+    planned = PROFILES.get(next((str(r["profile"]) for r in results), ""))
     if planned is not None:
         return int(planned.ablation_count)
     counts = counts_of(results)
     if not counts:
         raise InputError("there are no results, so no label count to compare at", hint="stc-lab reproduce pasad")
     return max(counts, key=lambda count: (len({row_of(r) for r in results if r["count"] == count}), -count))
-
-
-def _profiles() -> dict[Any, Any]:
-    from stc_lab.experiments.pasad_profiles import PROFILES
-
-    return dict(PROFILES)
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,6 @@ class KeptStudy:
 
 def planned_runs(profile: str) -> int:
     """How many evaluated nets a profile comes to: its baselines, and all rows of both tables."""
-    from stc_lab.experiments.pasad_profiles import PROFILES, planned_rows
-
     if profile not in PROFILES:
         raise InputError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}")
     known = PROFILES[profile]

@@ -10,7 +10,9 @@ from stc_lab.experiments.claims import Verdict
 from stc_lab.experiments.class_gains import class_gains
 from stc_lab.experiments.label_equivalence import label_equivalence, published_equivalence
 from stc_lab.experiments.pasad_claims import verdicts
+from stc_lab.experiments.pasad_profiles import BEST
 from stc_lab.experiments.pasad_results import (
+    BEST_IDENTITY,
     IDENTITY,
     LEARNED,
     Result,
@@ -50,7 +52,7 @@ def equivalence_table(results: Sequence[Result]) -> "pd.DataFrame":
     printed = published_equivalence(TABLE_1, SHARES)
     factors = [found.labels / share for share, found in printed.items()] if len(counts) == len(SHARES) else []
     lines = []
-    for row in (METHOD, LEARNED, IDENTITY):
+    for row in (METHOD, LEARNED, BEST, IDENTITY, BEST_IDENTITY):
         for one in label_equivalence(results, row).rows:
             known = factors[counts.index(one.count)] if factors and row == METHOD else float("nan")
             lines.append(

@@ -7,7 +7,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stc_lab.experiments.label_equivalence import label_equivalence, published_equivalence
-from stc_lab.experiments.pasad_results import CONTROLS, EQUAL, LEARNED, TABLE_1_ROWS, Result, counts_of, values_of
+from stc_lab.experiments.pasad_profiles import BEST
+from stc_lab.experiments.pasad_results import (
+    BEST_IDENTITY,
+    EQUAL,
+    IDENTITY,
+    LEARNED,
+    TABLE_1_ROWS,
+    Result,
+    counts_of,
+    values_of,
+)
 from stc_lab.experiments.pasad_tables import table_1
 from stc_lab.experiments.published import BASELINE, CONTINUED, METHOD, SHARES, TABLE_1
 from stc_lab.experiments.statistics import mean_of
@@ -18,7 +28,7 @@ NO_RESULTS = "no results yet"
 _APART = 1.018  # factor between the x of two rows at one count, so that their error bars stand side by side
 
 
-def label_efficiency(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 470) -> go.Figure:
+def label_efficiency(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 500) -> go.Figure:
     """Mean IoU over the number of labelled frames, all rows, ± the spread over seeds; beside it Table 1 as printed."""
     figure = make_subplots(
         rows=1,
@@ -53,7 +63,7 @@ def label_efficiency(results: Sequence[Result], *, title: str = "", width: int =
         type="log", tickvals=list(SHARES), ticktext=[f"{s:g}" for s in SHARES], title_text="labels (%)", row=1, col=2
     )
     figure.update_yaxes(title_text="mean IoU (%)", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, lines=2, above=24)
+    return dress(figure, title=title, width=width, height=height, lines=3, above=24)
 
 
 def gain_curves(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 440) -> go.Figure:
@@ -61,7 +71,7 @@ def gain_curves(results: Sequence[Result], *, title: str = "", width: int = WIDT
     figure = go.Figure()
     frame = table_1(results)
     counts = list(counts_of(results))
-    rows = [METHOD, LEARNED, *CONTROLS]
+    rows = [row for row in TABLE_1_ROWS if row not in (BASELINE, CONTINUED)]
     found = {row: frame[(frame["row"] == row) & frame["gain"].notna()] for row in rows}
     found = {row: own for row, own in found.items() if len(own)}
     for number, (row, own) in enumerate(found.items()):
@@ -96,13 +106,13 @@ def gain_curves(results: Sequence[Result], *, title: str = "", width: int = WIDT
     figure.add_hline(y=0, line={"color": look_of(CONTINUED).colour, "width": 1.5})
     label_axis(figure, counts)
     figure.update_yaxes(title_text="gain over baseline continued (points of mIoU)")
-    return dress(figure, title=title, width=width, height=height, lines=2)
+    return dress(figure, title=title, width=width, height=height, lines=3)
 
 
 def equivalence_figure(
     results: Sequence[Result],
     *,
-    rows: Sequence[str] = (METHOD, LEARNED, CONTROLS[0]),
+    rows: Sequence[str] = (METHOD, LEARNED, BEST, IDENTITY, BEST_IDENTITY),
     title: str = "",
     width: int = WIDTH,
     height: int = 420,
@@ -152,14 +162,14 @@ def equivalence_figure(
         type="log", tickvals=list(SHARES), ticktext=[f"{s:g}" for s in SHARES], title_text="labels (%)", row=1, col=2
     )
     figure.update_yaxes(title_text="labels replaced / labels used", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, above=24)
+    return dress(figure, title=title, width=width, height=height, lines=2, above=24)
 
 
 def efficiency_words(results: Sequence[Result]) -> str:
     """What the curves show, in words for those who cannot see them."""
     counts = counts_of(results)
     parts = []
-    for row in (CONTINUED, METHOD, CONTROLS[0]):
+    for row in (CONTINUED, METHOD, BEST, IDENTITY):
         ends = [(c, mean_of(values_of(results, row, c).values())) for c in counts]
         known = [(count, mean.value) for count, mean in ends if mean.n]
         if known:
@@ -176,7 +186,7 @@ def gain_words(results: Sequence[Result]) -> str:
     """What the curves of gains show, in words."""
     frame = table_1(results)
     parts = []
-    for row in (METHOD, CONTROLS[0]):
+    for row in (METHOD, IDENTITY, BEST, BEST_IDENTITY):
         own = frame[(frame["row"] == row) & frame["gain"].notna()]
         if len(own):
             listed = ", ".join(
@@ -188,9 +198,13 @@ def gain_words(results: Sequence[Result]) -> str:
 
 def equivalence_words(results: Sequence[Result]) -> str:
     """What the factors show, in words."""
-    found = label_equivalence(results)
-    listed = ", ".join(f"{(one.side + ' ') if one.side else ''}{one.factor:.1f} at {one.count}" for one in found.rows)
-    return f"How many times the labels that consistency used the baseline needs: {listed or NO_RESULTS}."
+    parts = []
+    for row in (METHOD, BEST):
+        found = label_equivalence(results, row).rows
+        listed = ", ".join(f"{(one.side + ' ') if one.side else ''}{one.factor:.1f} at {one.count}" for one in found)
+        if found:
+            parts.append(f"{row} {listed}")
+    return f"How many times the labels that a row used the baseline needs: {'; '.join(parts) or NO_RESULTS}."
 
 
 def _bar(value: float) -> float:

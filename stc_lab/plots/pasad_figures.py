@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from stc_lab.experiments.class_gains import ClassGains, class_gains
 from stc_lab.experiments.confusions import confusion_changes
-from stc_lab.experiments.pasad_results import IDENTITY, Result, counts_of, paired, values_of
+from stc_lab.experiments.pasad_profiles import BEST
+from stc_lab.experiments.pasad_results import Result, counts_of, identity_of, paired, values_of
 from stc_lab.experiments.published import CONTINUED, METHOD
 from stc_lab.plots.ablation import ablation_figure, ablation_words
 from stc_lab.plots.export import exporting
@@ -24,21 +25,21 @@ from stc_lab.plots.rare_classes import change_words, confusion_change, gain_scat
 from stc_lab.plots.save import SavedFigure, save_figure
 
 
-def comparisons(results: Sequence[Result], count: int | None = None) -> list[ClassGains]:
-    """Gains by class of the method and of its control, at the lowest label count; those that there are."""
+def comparisons(results: Sequence[Result], count: int | None = None, *, row: str = METHOD) -> list[ClassGains]:
+    """Gains by class of a row and of its own control, by default at the lowest label count; those that there are."""
     if count is None:
         count = (counts_of(results) or (0,))[0]
     base = values_of(results, CONTINUED, count)
     return [
-        class_gains(results, count, row=row)
-        for row in (METHOD, IDENTITY)
-        if paired(base, values_of(results, row, count))[0]
+        class_gains(results, count, row=one)
+        for one in (row, identity_of(row))
+        if paired(base, values_of(results, one, count))[0]
     ]
 
 
 def study_figures(results: Sequence[Result]) -> dict[str, tuple[go.Figure, str]]:
     """The figures by name, each with its alternative text."""
-    gains = comparisons(results)
+    gains, best = comparisons(results), comparisons(results, row=BEST)
     changes, names = confusion_changes(results)
     moved: dict[str, np.ndarray] = {f"{row}, after minus before": change for row, change in changes.items()}
     alt = change_words(changes[METHOD], names) if METHOD in changes else "No results yet."
@@ -51,6 +52,7 @@ def study_figures(results: Sequence[Result]) -> dict[str, tuple[go.Figure, str]]
         ),
         "ablation": (ablation_figure(results, title="Which part of the loss?"), ablation_words(results)),
         "rare_classes": (gain_scatter(gains, title="Do rare classes profit most?"), scatter_words(gains)),
+        "rare_classes_best": (gain_scatter(best, title="And by the best that was found?"), scatter_words(best)),
         "confusion": (confusion_change(moved, names, title="What becomes of each true class"), alt),
     }
 

@@ -5,7 +5,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from stc_lab.experiments.pasad_results import ANOTHER_ROOM, DISTILLED, IDENTITY, LEARNED
+from stc_lab.experiments.pasad_profiles import BEST
+from stc_lab.experiments.pasad_results import (
+    ANOTHER_ROOM,
+    BEST_IDENTITY,
+    BEST_LEARNED,
+    DISTILLED,
+    IDENTITY,
+    LEARNED,
+)
 from stc_lab.experiments.published import BASELINE, CONTINUED, METHOD
 from stc_lab.plots.palette import SERIES_COLOURS
 from stc_lab.plots.template import FONT_SIZE, QUIET_INK, template
@@ -27,7 +35,10 @@ LOOKS = {
     CONTINUED: Look("#000000", "circle"),
     METHOD: Look(SERIES_COLOURS[0], "square"),
     LEARNED: Look(SERIES_COLOURS[2], "diamond", "dash"),
+    BEST: Look(SERIES_COLOURS[1], "triangle-up"),
+    BEST_LEARNED: Look(SERIES_COLOURS[3], "cross", "dash"),
     IDENTITY: Look(GREY, "x", "dash"),
+    BEST_IDENTITY: Look("#a08a7c", "hexagon", "longdash"),
     ANOTHER_ROOM: Look("#98a2b0", "triangle-down", "dot"),
     DISTILLED: Look("#98a2b0", "star", "dashdot"),
 }

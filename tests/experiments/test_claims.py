@@ -19,7 +19,8 @@ from made_up_pasad import (
 )
 
 from stc_lab.experiments.claims import Claim, Effect, Verdict, slope, verdict
-from stc_lab.experiments.pasad_claims import CLAIMS, claim_called, said, verdicts
+from stc_lab.experiments.pasad_claims import CLAIMS, FINDINGS, claim_called, said, verdicts
+from stc_lab.experiments.pasad_profiles import BEST
 from stc_lab.experiments.published import TABLE_2
 
 
@@ -158,7 +159,7 @@ def test_a_study_in_which_smoothing_does_it_all() -> None:
 
 def test_a_missing_control_or_row_leaves_it_open() -> None:
     assert words(made_up_study({METHOD: 0.03}))["gain at few labels"] == "inconclusive"
-    assert set(words(made_up_study({}))) == {claim.name for claim in CLAIMS}
+    assert set(words(made_up_study({}))) == {claim.name for claim in (*CLAIMS, *FINDINGS)}
     assert set(words([]).values()) == {"inconclusive"}
     few = words(made_up_study({METHOD: 0.03, IDENTITY: 0.0}, seeds=(0,)))
     assert set(few.values()) == {"inconclusive"}
@@ -179,6 +180,30 @@ def test_rare_labels_need_recall() -> None:
         if one["row"] == METHOD and one["count"] == COUNTS[0]:
             one["recall"] = one["recall"] | {"lamp": 0.9, "plant": None}
     assert verdict(claim, study).word == "shows"
+
+
+def test_labels_replaced_are_judged_in_doublings() -> None:
+    found = words(made_up_study({METHOD: 0.05, IDENTITY: 0.0}, noise=1e-3))
+    assert found["replaces labels"] == "shows" and found["four times the labels"] == "does not show"
+    (part,) = verdict(claim_called("replaces labels"), made_up_study({METHOD: 0.05, IDENTITY: 0.0})).parts
+    assert part.gain is not None and part.gain.mean == pytest.approx(1)  # five points are a doubling
+    (four,) = verdict(claim_called("four times the labels"), made_up_study({METHOD: 0.10})).parts
+    assert four.gain is not None and four.gain.mean == pytest.approx(0)
+    assert words(made_up_study({METHOD: 0.12, IDENTITY: 0.0}, noise=1e-3))["four times the labels"] == "shows"
+
+
+def test_the_best_that_was_found_must_beat_its_own_control() -> None:
+    best, own, learned = BEST, "best found, identity warp", "best found, learned geometry"
+    name = "the best that was found, across the range"
+    assert words(made_up_study({best: 0.03, own: 0.0, IDENTITY: 0.05}, noise=1e-4))[name] == "shows"
+    assert words(made_up_study({best: 0.03, own: 0.03, IDENTITY: 0.0}, noise=1e-4))[name] == "does not show"
+    some = [
+        one
+        for one in made_up_study({best: 0.03, own: 0.0, learned: 0.03}, noise=1e-4)
+        if one["row"] != learned or one["count"] in (100, 400)
+    ]
+    found = verdict(claim_called("the best that was found, learned geometry"), some)
+    assert found.word == "shows" and len(found.parts) == 2  # the counts at which it was run
 
 
 def test_a_slope_is_the_fall_for_each_doubling() -> None:

@@ -101,7 +101,7 @@ def test_confusion_is_drawn_in_points_around_zero() -> None:
 
 def test_everything_without_results_says_so() -> None:
     figures = study_figures([])
-    assert {"label_efficiency", "gains", "label_equivalence", "ablation", "rare_classes", "confusion"} == set(figures)
+    assert {"label_efficiency", "gains", "label_equivalence", "ablation", "rare_classes", "confusion"} < set(figures)
     for name, (figure, alt) in figures.items():
         assert "no results yet" in (texts(figure) + alt).lower(), name
     assert comparisons([]) == []
@@ -121,7 +121,7 @@ def test_half_a_study_and_one_seed_can_be_drawn() -> None:
 
 def test_figures_are_saved_with_their_words(tmp_path: Path) -> None:
     saved = write_figures([*STUDY, result(METHOD, 50, 0, 0.9, split="validation")], tmp_path)
-    assert len(saved) == 6 and all(one.html.is_file() and len(one.alt) > 20 for one in saved)
+    assert len(saved) == 7 and all(one.html.is_file() and len(one.alt) > 20 for one in saved)
 
 
 def test_reach_and_teachers(tmp_path: Path) -> None:
