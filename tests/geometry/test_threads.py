@@ -62,10 +62,10 @@ def test_rows_that_failed_are_not_lost() -> None:
 
 
 FORKED = """
-import os, sys, torch
+import os, signal, sys, torch
 from stc_lab.geometry import Camera, inverse_warp
 torch.set_num_threads(2)
-source = torch.rand(1, 150, 40, 40)
+source = torch.rand(1, 300, 40, 40)  # enough for two threads
 
 def right():  # torch's own operations on as many values would wait forever
     warped = inverse_warp(source, torch.ones(1, 1, 40, 40), Camera.from_fov(40, 40, 60.0), torch.eye(4)[None])
@@ -74,6 +74,7 @@ def right():  # torch's own operations on as many values would wait forever
 assert right()  # now the parent has its threads
 child = os.fork()
 if child == 0:
+    signal.alarm(20)  # whoever waits forever is ended
     os._exit(0 if right() else 1)
 sys.exit(os.waitpid(child, 0)[1] != 0)
 """
