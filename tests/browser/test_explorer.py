@@ -137,25 +137,21 @@ def go_through(page: Any) -> None:
     page.keyboard.press("+")
     assert page.locator(".stc-board").get_attribute("data-zoom") == "1.50"
     page.keyboard.press("0")
-    bar = page.locator("[data-choose='7']").first  # of the time line or the list
+    bar = page.locator(".stc-choose [data-choose='7']").first  # of the time line or the list
     drawn_after(page, lambda: bar.click())
-    drawn_after(page, lambda: page.locator("[aria-pressed='true']").first.click())
-    assert page.locator("[aria-pressed='false']").count() == 1
+    drawn_after(page, lambda: page.locator(".stc-choose [aria-pressed='true']").first.click())
+    assert page.locator(".stc-choose [aria-pressed='false']").count() == 1
 
     page.get_by_role("button", name="save picture, page and state").click()
     page.get_by_text("Written:").wait_for(timeout=30_000)
     assert page.locator("a[download$='.html']").count() == 1
-    text = (
-        page.locator("textarea", has_text='"video"')
-        if page.locator("textarea").count() == 0
-        else page.locator("textarea")
-    )
-    text.last.fill("no state at all")
+    page.locator(".widget-textarea textarea").fill("no state at all")
     page.get_by_role("button", name="go to this state").click()
-    page.get_by_role("alert").wait_for(timeout=20_000)
-    assert "no saved state" in page.get_by_role("alert").inner_text()
+    alert = page.locator(".widget-html [role='alert']")
+    alert.wait_for(timeout=20_000)
+    assert "no saved state" in alert.inner_text()
     drawn_after(page, lambda: page.get_by_role("button", name="next worst").click())  # the rest goes on
-    assert page.get_by_role("alert").count() == 0
+    assert alert.count() == 0
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
