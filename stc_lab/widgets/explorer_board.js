@@ -1,7 +1,7 @@
 // Pictures of one size side by side: linked zoom and pan, a linked cross-hair, clicks and keys for the kernel.
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "n", "p", "[", "]", "d", " "]);
 const MARKS = "http://www.w3.org/2000/svg";
-const NARROW = 246; // px: panels are at least this wide
+const AIM = 280; // px: panels are about this wide
 const WIDE = 320; // px: and no wider
 
 function render({ model, el }) {
@@ -181,7 +181,7 @@ function render({ model, el }) {
   });
   const fit = new ResizeObserver(() => {
     const room = grid.clientWidth;
-    const columns = Math.max(1, Math.floor((room + 10) / (NARROW + 10)));
+    const columns = Math.max(1, Math.round((room + 10) / (AIM + 10)));
     const width = Math.min(WIDE, Math.floor((room - 10 * (columns - 1)) / columns));
     grid.style.gridTemplateColumns = `repeat(${columns}, ${width}px)`;
     place_all();
