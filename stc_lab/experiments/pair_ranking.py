@@ -174,11 +174,11 @@ def _computed(
     parts: list[PairSums] = []
     done, videos = 0, frames.videos
     while done < len(pairs):
-        video = videos.videos_of([pairs[done][0]])[0]
-        height, width = videos.size_of(video)
+        height, width = videos.size_of(videos.videos_of([pairs[done][0]])[0])
         most = max(1, _VALUES_AT_ONCE // max(1, height * width * frames.model.num_classes))
-        block = pairs[done : min(len(pairs), done + most)]
-        block = [pair for pair in block if videos.size_of(videos.videos_of([pair[0]])[0]) == (height, width)]
+        block = list(pairs[done : min(len(pairs), done + most)])
+        sizes = [videos.size_of(video) for video in videos.videos_of([row for row, _ in block])]
+        block = block[: next((i for i, size in enumerate(sizes) if size != sizes[0]), len(block))]
         ordered = block if direction == "backward" else [(b, a) for a, b in block]
         parts.append(_compared(frames, ordered, geometry, rule))
         done += len(block)

@@ -50,6 +50,17 @@ def test_a_film_and_its_frames_in_folders_are_opened(tmp_path: Path) -> None:
     assert open_frames(tmp_path / "many").names == ("first", "second")
 
 
+def test_videos_of_several_sizes_are_ranked_together(tmp_path: Path) -> None:
+    for name, size in (("a", (32, 48)), ("b", (24, 32)), ("c", (32, 48))):
+        write_frames(tmp_path / "many" / name, 4, size)
+    videos = open_frames(tmp_path / "many")
+    together = rank_pairs(videos, net(), geometry="estimated", keep=False, least_visible=0)
+    assert {(score.earlier, score.later) for score in together} == set(videos.pairs(1))
+    for score in together:
+        view = pair_view(videos, net(), score.earlier, score.later, geometry="estimated")
+        assert score.value == pytest.approx(view.numbers()["disagreement"])
+
+
 def test_small_frames_keep_their_shape(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "wide", 3, size=(90, 160))
     assert open_frames(folder, short_side=45).size == (44, 80)
