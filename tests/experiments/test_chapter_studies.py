@@ -95,6 +95,8 @@ def test_what_chapter_04_says_of_its_study_holds() -> None:
     assert base[0] == next(r for r in kept_rows(kept_study("04")) if r.name == "no extra loss").measures()["mIoU"]
     for name, gain in trained.items():
         assert abs(gain) <= 2 * statistics.stdev(base), f"{name}: no larger than what another seed does"
+    order = gains("04", "mIoU")
+    assert abs(order["pseudo-label CE"][0] - order["Eq. 1, along the geometry"][0]) <= 2 * statistics.stdev(base)
 
 
 def test_what_chapter_07_says_of_its_study_holds() -> None:
