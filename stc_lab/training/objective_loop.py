@@ -13,6 +13,7 @@ from stc_lab.errors import InputError
 from stc_lab.losses import Objective, ObjectiveValue
 from stc_lab.models import ProjectionHead, Segmenter
 from stc_lab.training.checkpoint import Checkpoint, run_identity
+from stc_lab.training.devices import Alone, Devices
 from stc_lab.training.loop import Log, Net
 from stc_lab.training.memory import FrameMemory, memory_of
 from stc_lab.training.objective_recipe import ObjectiveRecipe
@@ -44,12 +45,13 @@ def train_objective(
     checkpoint: Path | str | None = None,
     checkpoint_every: int = 100,
     log: Log | None = None,
+    devices: Devices | None = None,
 ) -> ObjectiveResult[Net]:
     """Train `model` in place, on the device it is on, with the terms of the recipe.
 
     The teacher of pseudo-labels and of the data term is the net as it comes in. Contrastive terms learn a projection
-    head beside it: `head`, or a new one. Runs on the same videos may share a `memory` of frames read. `checkpoint` as
-    in `train`.
+    head beside it: `head`, or a new one. Runs on the same videos may share a `memory` of frames read. `checkpoint`
+    and `devices` as in `train`.
 
     `log` gets a dict of numbers each step: `loss`, the total; each term under its name, unweighted; `name.weighted`,
     its share of the total; and for pairs `visible` and `skipped`.
@@ -57,6 +59,7 @@ def train_objective(
     Raises InputError for data that do not fit, FloatingPointError if the loss leaves the numbers.
     """
     began = time.perf_counter()
+    shared = Alone() if devices is None else devices
     memory = memory_of(videos, memory)
     objective = Objective(recipe.terms)
     labelled = supervised_rows(videos, recipe.labelled, seed=recipe.seed) if recipe.labelled else []
@@ -65,7 +68,7 @@ def train_objective(
             raise InputError("a head was given, but no term contrasts features", hint="contrastive, or no head")
     elif head is None:
         head = projection_for(model, recipe)
-    maker = StepMaker(model, head, memory, recipe, labelled)
+    maker = StepMaker(model, head, memory, recipe, labelled, shared)
     groups = [(model, recipe.learning_rate)] + ([] if head is None else [(head, recipe.head_learning_rate)])
     optimiser = torch.optim.AdamW(
         [{"params": list(module.parameters())} for module, _ in groups], weight_decay=recipe.weight_decay
@@ -90,12 +93,13 @@ def train_objective(
         optimiser.zero_grad()
         if value.total.requires_grad:  # not while all weights are 0
             value.total.backward()
+            shared.sum_gradients(model)
             optimiser.step()
         skipped += int(made.notes.get("skipped", 0))
         entry = _entry(step, recipe, optimiser.param_groups[0]["lr"], value) | made.notes
-        if keeper is not None:
+        if keeper is not None and shared.first:
             keeper.after(step, both, optimiser, maker.generators, skipped, last=step + 1 == recipe.steps)
-        if log is not None:
+        if log is not None and shared.first:
             log(entry)
     return ObjectiveResult(
         model.eval(),

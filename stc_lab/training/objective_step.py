@@ -15,6 +15,7 @@ from stc_lab.geometry import DepthTolerance
 from stc_lab.losses import Direction, PairFlows, Step, join_flows, pseudo_labels
 from stc_lab.models import FeatureSegmenter, ProjectionHead, Segmenter, upsample_strided
 from stc_lab.training.clips import ClipSampler, FlowMemory, LabelledPairSampler
+from stc_lab.training.devices import Alone, Devices
 from stc_lab.training.memory import FrameMemory
 from stc_lab.training.objective_recipe import ObjectiveRecipe
 from stc_lab.training.pairs import PairSampler, pair_directions
@@ -76,9 +77,16 @@ class StepMaker:
         memory: FrameMemory,
         recipe: ObjectiveRecipe,
         labelled: Sequence[int],
+        shared: Alone | Devices | None = None,
     ) -> None:
         needs, videos = recipe.needs, memory.videos
         self.model, self.head, self.memory, self.recipe, self.labelled = model, head, memory, recipe, list(labelled)
+        self.shared = shared or Alone()
+        if isinstance(shared, Devices) and (head is not None or "images" in needs):
+            raise InputError(
+                "contrastive terms and those that ask the net for other images cannot be shared by devices",
+                hint="leave these terms out, or train on one device",
+            )
         self.device, self.stride = next(model.parameters()).device, model.coarse_stride
         # A stream for each kind, so that all rows of a study see the same labelled batches, whatever else they draw.
         self.generators = {name: stream(recipe.seed, name) for name in STREAMS}
@@ -181,7 +189,7 @@ class StepMaker:
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Coarse logits of all frames, and projected features of the pairs' frames, earlier and later."""
         if self.head is None:
-            return self.model.coarse(images), None
+            return self.shared.coarse(self.model, images), None
         assert isinstance(self.model, FeatureSegmenter)
         features = self.model.features(images)
         first = self.recipe.batch if "labelled" in self.recipe.needs else 0

@@ -9,31 +9,37 @@ import torch
 from small_rooms import small_rooms
 
 from stc_lab.models import FPNSegmenter
-from stc_lab.training import SegmentationRecipe, train
+from stc_lab.training import ObjectiveRecipe, SegmentationRecipe, train, train_objective
 from stc_lab.training.devices import Devices
 
-RECIPES = {  # an odd number of frames a step; BatchNorm learns in the first, is frozen in the second
+RECIPES: dict[
+    str, SegmentationRecipe | ObjectiveRecipe
+] = {  # an odd number of frames a step; BatchNorm learns in the first, is frozen in the second
     "baseline": SegmentationRecipe.baseline("quick", labelled=6, batch=5, steps=6),
     "continuation": SegmentationRecipe.continuation("quick", labelled=6, batch=3, pairs=2, steps=4, gaps=(1, 2)),
+    "objective": ObjectiveRecipe(
+        terms=(("cross_entropy", 1.0), ("logits_consistency", 0.3)), labelled=6, batch=3, pairs=2, steps=4, gaps=(1, 2)
+    ),
 }
 
 
 def short_trainings(cache: Path, folder: Path, devices: Devices | None = None) -> dict[str, Any]:
-    """The losses of each step, and the last weights."""
+    """The losses of each step, and the last weights; of all recipes in turn."""
     videos = small_rooms(cache)
     found: dict[str, Any] = {}
     for name, recipe in RECIPES.items():
         model = FPNSegmenter(len(videos.info.classes), (8, 8, 8, 8), 8, generator=torch.Generator().manual_seed(0))
         losses: list[float] = []
-        train(
-            model,
-            videos,
-            recipe,
-            checkpoint=folder / f"{name}.safetensors",
-            checkpoint_every=2,
-            devices=devices,
-            log=lambda entry, losses=losses: losses.append(entry["loss"]),
-        )
+        options: dict[str, Any] = {
+            "checkpoint": folder / f"{name}.safetensors",
+            "checkpoint_every": 2,
+            "devices": devices,
+            "log": lambda entry, losses=losses: losses.append(entry["loss"]),
+        }
+        if isinstance(recipe, SegmentationRecipe):
+            train(model, videos, recipe, **options)
+        else:
+            train_objective(model, videos, recipe, **options)
         weights = torch.cat([value.flatten().double() for value in model.state_dict().values()])
         found[name] = {"losses": losses, "weights": weights.tolist()}
     return found

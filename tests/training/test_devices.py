@@ -15,6 +15,7 @@ from small_rooms import small_rooms
 from stc_lab.cli import main
 from stc_lab.errors import InputError
 from stc_lab.models import FPNSegmenter, load_model
+from stc_lab.training import ObjectiveRecipe, train_objective
 from stc_lab.training.devices import Devices
 
 
@@ -90,6 +91,15 @@ def test_recipes_that_cannot_be_read(tmp_path: Path, text: str, said: str) -> No
     (tmp_path / "recipe.json").write_text(text)
     answer = CliRunner().invoke(main, ["train", str(tmp_path / "recipe.json"), "--out", str(tmp_path / "net")])
     assert answer.exit_code == 2 and said in answer.output
+
+
+@pytest.mark.bad_input
+def test_terms_that_cannot_be_shared_are_refused(cache: Path) -> None:
+    videos = small_rooms(cache)
+    model = FPNSegmenter(len(videos.info.classes), (8, 8, 8, 8), 8, generator=torch.Generator().manual_seed(0))
+    recipe = ObjectiveRecipe(terms=(("contrastive", 0.1),), labelled=4, batch=2, pairs=2, steps=1)
+    with pytest.raises(InputError, match="cannot be shared by devices"):
+        train_objective(model, videos, recipe, devices=Devices(cpu=True))
 
 
 @pytest.mark.bad_input
