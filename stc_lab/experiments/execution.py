@@ -113,7 +113,11 @@ def publish_folder(drawn: Sequence[Path], published: Path) -> None:
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """Each folder holds plotly.js, 5 MB: a link will do, since a figure is never changed in place."""
+    """Each folder holds plotly.js, 5 MB: a link will do, since a figure is never changed in place.
+
+    A file of the same name goes first: it may be a link to this very file, or to one that must not be written into.
+    """
+    Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another disk, or one without links
