@@ -94,6 +94,14 @@ def drawn_after(page: Any, act: Callable[[], None]) -> None:
     page.wait_for_function(f"() => ({DRAWN})() > {before}", timeout=20_000)
 
 
+def until(page: Any, condition: Callable[[], bool], what: str) -> None:
+    """Wait for what follows from the last act; a busy machine may still be drawing what came before."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+        page.wait_for_timeout(50)
+
+
 def heading(page: Any) -> str:
     return str(page.locator(".widget-html", has_text="geometry, model").first.inner_text())
 
@@ -116,9 +124,10 @@ def go_through(page: Any) -> None:
         assert row.locator(".widget-readout").inner_text() != readout, words
         if words == "visible at least":
             page.keyboard.press("ArrowLeft")
-    assert "disturbed: depth scale, pitch, yaw, shift, focal scale, exposure, tolerance" in heading(page)
+    everything = "disturbed: depth scale, pitch, yaw, shift, focal scale, exposure, tolerance"
+    until(page, lambda: everything in heading(page), "all sliders in the heading")
     drawn_after(page, lambda: page.get_by_role("button", name="undisturbed").click())
-    assert "disturbed" not in heading(page)
+    until(page, lambda: "disturbed" not in heading(page), "no disturbance")
 
     frame = page.locator(".stc-board-frame").nth(3)
     box = frame.bounding_box()
@@ -128,11 +137,12 @@ def go_through(page: Any) -> None:
 
     before = heading(page)
     drawn_after(page, lambda: page.get_by_role("button", name="next worst").click())
-    assert heading(page) != before
+    until(page, lambda: heading(page) != before, "another pair")
     page.locator(".stc-board").focus()
     drawn_after(page, lambda: page.keyboard.press("p"))
+    until(page, lambda: heading(page) == before, "the pair of before")
     drawn_after(page, lambda: page.keyboard.press("d"))
-    assert heading(page) != before  # the other direction
+    until(page, lambda: heading(page) != before, "the other direction")
     drawn_after(page, lambda: page.keyboard.press("d"))
     page.keyboard.press("+")
     assert page.locator(".stc-board").get_attribute("data-zoom") == "1.50"
@@ -140,7 +150,7 @@ def go_through(page: Any) -> None:
     bar = page.locator(".stc-choose [data-choose='7']").first  # of the time line or the list
     drawn_after(page, lambda: bar.click())
     drawn_after(page, lambda: page.locator(".stc-choose [aria-pressed='true']").first.click())
-    assert page.locator(".stc-choose [aria-pressed='false']").count() == 1
+    until(page, lambda: page.locator(".stc-choose [aria-pressed='false']").count() == 1, "a class that is hidden")
 
     page.get_by_role("button", name="save picture, page and state").click()
     page.get_by_text("Written:").wait_for(timeout=30_000)
@@ -151,7 +161,7 @@ def go_through(page: Any) -> None:
     alert.wait_for(timeout=20_000)
     assert "no saved state" in alert.inner_text()
     drawn_after(page, lambda: page.get_by_role("button", name="next worst").click())  # the rest goes on
-    assert alert.count() == 0
+    until(page, lambda: alert.count() == 0, "no message any more")
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
