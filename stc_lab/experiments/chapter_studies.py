@@ -167,8 +167,10 @@ def keep_study(
     if chapter not in STUDIES:
         raise InputError(f"there is no study of chapter {chapter!r}; there are {', '.join(STUDIES)}")
     folder = Path(stc_lab.experiments.__file__).parent / "results" if out is None else Path(out).expanduser()
-    study = STUDIES[chapter]
-    done = run_study(study if seeds is None else replace(study, seeds=study.seeds[:seeds]), cache=cache, log=log)
+    study, some = STUDIES[chapter], STUDIES[chapter].seeds[:seeds]
+    done = run_study(replace(study, seeds=some), cache=cache, log=log)
+    if some != study.seeds:
+        done["command"] += f" --seeds {len(some)}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _file(chapter)
     partial = path.with_name(f".{path.name}.partial")
