@@ -44,6 +44,14 @@ class LabelEquivalence:
     high: float
     side: str = ""  # of the largest
 
+    @property
+    def text(self) -> str:
+        """The largest factor in words, with its interval if it has one."""
+        if not self.rows:
+            return f"{self.row}: no factor yet"
+        known = "" if math.isnan(self.low) else f", 95 % interval {self.low:.1f} to {self.high:.1f}"
+        return f"{self.row}: largest factor {(self.side + ' ') if self.side else ''}{self.largest:.1f}{known}"
+
 
 def equivalent_labels(counts: Sequence[float], curve: Sequence[float], score: float) -> Equivalent:
     """The smallest count at which the rising curve through (`counts`, `curve`) reaches `score`.

@@ -80,7 +80,7 @@ def _table_2_claims(strength: str) -> list[Claim]:
             f"the order of the rows{suffix}",
             "The rows of the table come in the order of their printed scores.",
             "Table 2",
-            dict(TABLE_2),
+            {},
             partial(order, strength=strength),
             unit="(1: the same order, 0: none)",
             smallest=0.2,

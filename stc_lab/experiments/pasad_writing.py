@@ -21,7 +21,7 @@ from stc_lab.experiments.pasad_results import (
     seeds_of,
 )
 from stc_lab.experiments.pasad_tables import readable, table_1, table_2
-from stc_lab.experiments.published import METHOD, SHARES, TABLE_1
+from stc_lab.experiments.published import METHOD, PAPER, SHARES, TABLE_1
 from stc_lab.experiments.summary import figures_of
 from stc_lab.experiments.table_files import STYLE, SavedTable, save_table, to_html
 
@@ -102,7 +102,8 @@ def claims_table(found: Sequence[Verdict]) -> "pd.DataFrame":
             "claim": one.claim.name,
             "the paper": one.claim.sentence,
             "place": one.claim.place,
-            "printed": ", ".join(f"{name}: {value:+.1f}" for name, value in one.claim.published.items()) or "a figure",
+            "printed": ", ".join(f"{name}: {value:+.1f}" for name, value in one.claim.published.items())
+            or ("see there" if one.claim.paper == PAPER else "-"),
             "here": one.word,
             "seeds": one.seeds,
             "numbers": one.text.split(": ", 1)[1],

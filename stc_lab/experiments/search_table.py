@@ -39,7 +39,9 @@ def search_table(trials: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     for (name, count, steps), own in scores.items():
         control = scores.get((f"{name} | identity", count, steps), {})
         mean = mean_of(own.values())
-        gain, over = _gain(bases.get((count, steps), {}), own), _gain(control, own)
+        # The baseline itself went on for no steps: that it took as many before says nothing.
+        base = {} if name == "baseline" else bases.get((count, steps), {})
+        gain, over = _gain(base, own), _gain(control, own)
         text = plus_minus(mean.value, mean.spread)
         lines.append((gain[0], dict(zip(COLUMNS, (name, count, steps, mean.n, text, gain[1], over[1]), strict=True))))
     lines.sort(key=lambda line: -line[0])

@@ -28,7 +28,7 @@ NO_RESULTS = "no results yet"
 _APART = 1.018  # factor between the x of two rows at one count, so that their error bars stand side by side
 
 
-def label_efficiency(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 500) -> go.Figure:
+def label_efficiency(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 510) -> go.Figure:
     """Mean IoU over the number of labelled frames, all rows, ± the spread over seeds; beside it Table 1 as printed."""
     figure = make_subplots(
         rows=1,
@@ -63,7 +63,7 @@ def label_efficiency(results: Sequence[Result], *, title: str = "", width: int =
         type="log", tickvals=list(SHARES), ticktext=[f"{s:g}" for s in SHARES], title_text="labels (%)", row=1, col=2
     )
     figure.update_yaxes(title_text="mean IoU (%)", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, lines=3, above=24)
+    return dress(figure, title=title, width=width, height=height, lines=3, above=36)
 
 
 def gain_curves(results: Sequence[Result], *, title: str = "", width: int = WIDTH, height: int = 440) -> go.Figure:
@@ -115,7 +115,7 @@ def equivalence_figure(
     rows: Sequence[str] = (METHOD, LEARNED, BEST, IDENTITY, BEST_IDENTITY),
     title: str = "",
     width: int = WIDTH,
-    height: int = 420,
+    height: int = 450,
 ) -> go.Figure:
     """How many times the labels the baseline needs for the same score, with the bootstrap's interval; bounds open.
 
@@ -162,7 +162,7 @@ def equivalence_figure(
         type="log", tickvals=list(SHARES), ticktext=[f"{s:g}" for s in SHARES], title_text="labels (%)", row=1, col=2
     )
     figure.update_yaxes(title_text="labels replaced / labels used", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, lines=2, above=24)
+    return dress(figure, title=title, width=width, height=height, lines=2, above=36)
 
 
 def efficiency_words(results: Sequence[Result]) -> str:
