@@ -3,8 +3,8 @@
     python -m stc_lab.experiments.photometric_study --out photometric_study.json
 
 trains every setting of `SETTINGS` and adds its row to the file; rows that are there are not repeated. The file that
-comes with the package also has two settings, the default and monodepth2's, with `--seed 1 --seed 2` and with
-`--steps 1000`.
+comes with the package also has two settings, the default and monodepth2's, with `--seed 1 --seed 2`, and the default
+with `--steps 1000`.
 """
 
 import json
