@@ -8,10 +8,17 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stc_lab.experiments.explored_frames import aligned_image
-from stc_lab.experiments.journey import FARTHER, OCCLUDED
-from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW
 from stc_lab.experiments.pair_view import PairView
-from stc_lab.geometry import dis_flow, gmflow_visible, sample, sample_labels
+from stc_lab.geometry import (
+    Correspondence,
+    DepthTolerance,
+    correspond,
+    dis_flow,
+    gmflow_visible,
+    invert_pose,
+    sample,
+    sample_labels,
+)
 from stc_lab.geometry.flow import LEAST_DIS_SIZE, landing
 from stc_lab.geometry.reproject import inside, pixel_grid
 
@@ -43,10 +50,9 @@ class Clues:
     better: Float[Tensor, "h w"]  # share of that difference that is left where the pictures match
     matched: Bool[Tensor, "h w"]  # the match is confirmed from the other side
     agrees_there: Bool[Tensor, "h w"]  # at the match the labels agree
-    claimed: Bool[Tensor, "h w"]  # by a flow alone: another pixel, confirmed, has the place
+    claimed: Bool[Tensor, "h w"]  # another pixel of the target, confirmed, has the place; or it may lie outside
     gone: Bool[Tensor, "h w"]  # by a flow alone: with the motion of the rest of the picture it would be outside
     usual_error: float  # of the pictures, median where pixels are seen and called the same
-    doubt: float  # how many hidden pixels are likely hidden in vain, 0..1: from those that nothing can hide
 
 
 @torch.no_grad()
@@ -57,13 +63,11 @@ def gather_clues(view: PairView) -> Clues:
     reason, visible, disagrees = view.places.reasons(view.occlusion), view.visible, view.disagreement
     match, matched = _match(view)
     error, left = (picture_error(view, pixels) for pixels in (places, match))
-    claimed, gone = _by_flow(view)
+    claimed, gone = _hider(view)
     step = _step_there(view)
     calm = visible & ~disagrees
     if int(calm.sum()) < _ENOUGH * int(visible.sum()):  # all disagrees: they cannot all be strange
         calm = visible
-    nothing_hides = int(((reason == FARTHER) & ~step).sum())
-    hidden = int(((reason == OCCLUDED) | (reason == HIDDEN_BY_FLOW)).sum())
     return Clues(
         reason=reason[0],
         visible=visible[0],
@@ -83,7 +87,6 @@ def gather_clues(view: PairView) -> Clues:
         claimed=claimed[0],
         gone=gone[0],
         usual_error=max(_LEAST_ERROR, float(error[calm].median())) if bool(calm.any()) else _LEAST_ERROR,
-        doubt=min(1.0, nothing_hides / hidden) if hidden else 0.0,
     )
 
 
@@ -148,19 +151,32 @@ def _step_there(view: PairView) -> Bool[Tensor, "1 h w"]:
     return (near - slack < z) & (z < far + slack) & ~tolerance.same_surface(far, near)
 
 
-def _by_flow(view: PairView) -> tuple[Bool[Tensor, "1 h w"], Bool[Tensor, "1 h w"]]:
-    """Where a flow alone is known: is the place another pixel's, and would the pixel have left with the others?"""
+def _hider(view: PairView) -> tuple[Bool[Tensor, "1 h w"], Bool[Tensor, "1 h w"]]:
+    """Who has the pixel's place: another pixel of the target? And, of a flow, would it have left with the others?"""
     none = torch.zeros_like(view.visible)
+    places = view.places.pixels
+    height, width = view.visible.shape[-2:]
     if view.places.solid is not None:
-        return none, none
-    there, back, visible = view.places.flow, view.places.back, view.visible
-    place = view.places.pixels
-    owner = place + sample(back, place)
+        # What hides the pixel is a surface of the source: the target sees it too, unless it lies outside of its image.
+        solid, T_target_source = view.places.solid, invert_pose(view.places.solid.T_source_target)
+        back = correspond(solid.depth_source, solid.camera_source, T_target_source, camera_source=solid.camera_target)
+        seen = same_surface_seen(back, solid.depth_target, view.places.tolerance)
+        near = F.max_pool2d((seen | ~back.visible)[:, None].float(), 3, 1, 1)[:, 0] > 0  # a place is rounded
+        return sample_labels(near.long(), places) == 1, none
+    there, back_flow, visible = view.places.flow, view.places.back, view.visible
+    owner = places + sample(back_flow, places)
     claimed = sample_labels(visible.long(), owner) == 1
     own = torch.hypot(*(owner - pixel_grid(owner)).unbind(dim=1)) < 1
-    height, width = visible.shape[-2:]
     fitted = whole_motion(there, visible)
     return claimed & ~own, none if fitted is None else ~inside(fitted, height, width)
+
+
+def same_surface_seen(
+    found: Correspondence, depth: Float[Tensor, "b 1 h w"], tolerance: DepthTolerance
+) -> Bool[Tensor, "b h w"]:
+    """Whether the depth at the nearest pixel of each place is that of the point itself."""
+    at = sample_labels(torch.arange(depth.numel(), device=depth.device).reshape(depth[:, 0].shape), found.pixels)
+    return found.visible & tolerance.same_surface(found.depth[:, 0], depth.flatten()[at])
 
 
 def whole_motion(

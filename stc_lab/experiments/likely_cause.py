@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from stc_lab.experiments.cause_clues import REACH, THIN_WIDTH, Clues, gather_clues
-from stc_lab.experiments.journey import BEHIND, FARTHER, OUTSIDE, UNKNOWN, UNKNOWN_THERE
+from stc_lab.experiments.journey import BEHIND, FARTHER, OCCLUDED, OUTSIDE, UNKNOWN, UNKNOWN_THERE
 from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, HIDDEN_BY_RULE
 from stc_lab.experiments.pair_view import PairView
 from stc_lab.experiments.pixel_story import PixelStory, expect_pixel, pixel_story
@@ -29,7 +29,6 @@ NO_CAUSE = -1  # seen in both frames and called the same
 OFF = 1.0  # px from the place to the match of the pictures, above which the geometry is accused
 BETTER = 0.75  # share of the pictures' difference that may be left there
 STRANGE = 3.0  # times the usual difference of the pictures: not the same surface
-DOUBTED = 0.3  # share of hidden pixels that are likely hidden in vain, above which none is believed
 
 # What was found at a pixel, and the cause that it speaks for. Later ones overrule earlier ones.
 _RULES: tuple[tuple[str, int], ...] = (
@@ -40,7 +39,7 @@ _RULES: tuple[tuple[str, int], ...] = (
     ("match", GEOMETRY),
     ("same", NO_CAUSE),
     ("occluded", HIDDEN),
-    ("in doubt", GEOMETRY),
+    ("no hider", GEOMETRY),
     ("hidden match", GEOMETRY),
     ("broken flow", GEOMETRY),
     ("gone", LEFT),
@@ -74,9 +73,9 @@ def rules_of(found: Clues) -> Int64[Tensor, "h w"]:
 
     Seen, but called differently: flicker, unless both labels stand within REACH px in both frames, where the scene has
     an edge (boundary), or something no wider than THIN_WIDTH stands out and its label comes or goes (thin), or the
-    pictures do not look alike, or match better elsewhere, where the labels agree (geometry). Not seen: occluded, unless
-    the pictures match elsewhere, the other frame sees a farther surface, which could not hide the pixel, or so many do
-    that the geometry as a whole is in doubt. A flow alone must show who hides a pixel, or it is taken for broken.
+    pictures do not look alike, or match better elsewhere, where the labels agree (geometry). Not seen: occluded, if
+    what hides the pixel stands where it should in this frame, too, or may lie outside of it; geometry, if not, or if
+    the pictures match elsewhere, or the other frame sees a farther surface, which could not hide the pixel.
     """
     meets = found.near_here & found.near_there
     narrow = found.thin_here | found.thin_there
@@ -91,7 +90,7 @@ def rules_of(found: Clues) -> Int64[Tensor, "h w"]:
         "match": accused & found.agrees_there,
         "same": ~found.disagrees,
         "occluded": hidden,
-        "in doubt": hidden & (found.doubt > DOUBTED),
+        "no hider": hidden & (found.reason == OCCLUDED) & ~found.claimed,
         "hidden match": hidden & accused,
         "broken flow": by_flow & ~found.claimed,
         "gone": by_flow & found.gone,
@@ -169,8 +168,8 @@ def _sentence(rule: str, story: PixelStory, evidence: dict[str, float | str]) ->
         "occluded": f"Occluded: the other frame sees {surfaces}."
         if surfaces
         else f"Occluded: there and back along the flow misses the pixel by {missed}; another pixel has its place.",
-        "in doubt": "Geometry error: the rule calls the pixel hidden, but depths differ in many places where nothing "
-        "could hide a pixel, so that the geometry as a whole is in doubt.",
+        "no hider": f"Geometry error: the other frame sees {surfaces}, but that surface is not where it should then be "
+        "in this frame.",
         "hidden match": f"Geometry error: the rule calls the pixel hidden, but {match}.",
         "broken flow": f"Geometry error: there and back along the flow misses the pixel by {missed}, and no other "
         "pixel that could hide it has its place.",

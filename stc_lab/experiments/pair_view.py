@@ -43,7 +43,7 @@ class PairView:
     edges: Bool[Tensor, "1 h w"]  # of the target's image, for the pixel prior
     weights: LogitsConsistency
     frames: ExploredFrames  # where it all came from
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def geometry(self) -> Geometry:

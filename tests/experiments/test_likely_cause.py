@@ -33,7 +33,7 @@ from stc_lab.experiments.likely_cause import (
     likely_cause,
     rules_of,
 )
-from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, HIDDEN_BY_RULE
+from stc_lab.experiments.pair_places import HIDDEN_BY_FLOW, HIDDEN_BY_RULE, PairPlaces
 from stc_lab.experiments.pair_view import PairView, pair_view
 
 YES, NO = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
@@ -60,7 +60,6 @@ def clues(reason: int = VISIBLE, **changes: object) -> Clues:
         claimed=NO,
         gone=NO,
         usual_error=0.01,
-        doubt=0.0,
     )
     return replace(plain, **changes)  # type: ignore[arg-type]  # given by the tests
 
@@ -83,13 +82,13 @@ MEETS = {"near_here": YES, "near_there": YES}
         (clues(**MATCH), FLICKER),  # at the match the labels differ too
         (clues(error=torch.full((1, 1), 0.2)), GEOMETRY),
         (clues(error=torch.full((1, 1), 0.2), **MEETS, structure=YES), BOUNDARY),
-        (clues(OCCLUDED), HIDDEN),
-        (clues(OCCLUDED, **MATCH), GEOMETRY),
-        (clues(OCCLUDED, doubt=0.8), GEOMETRY),
+        (clues(OCCLUDED), GEOMETRY),  # what is said to hide it is not there
+        (clues(OCCLUDED, claimed=YES), HIDDEN),
+        (clues(OCCLUDED, claimed=YES, **MATCH), GEOMETRY),
         (clues(FARTHER), GEOMETRY),
         (clues(FARTHER, step=YES), BOUNDARY),
         (clues(OUTSIDE), LEFT),
-        (clues(OUTSIDE, **MATCH, doubt=0.8), LEFT),
+        (clues(OUTSIDE, **MATCH), LEFT),
         (clues(BEHIND), LEFT),
         (clues(UNKNOWN), GEOMETRY),
         (clues(HIDDEN_BY_RULE), GEOMETRY),
@@ -221,6 +220,19 @@ def test_a_turned_camera_is_accused() -> None:
         cause_map(pair_view(rooms(), net(), 8, 9, disturbance=d)) for d in (Disturbance(), Disturbance(yaw=3.0))
     )
     assert int((turned == GEOMETRY).sum()) > 5 * max(1, int((plain == GEOMETRY).sum()))
+
+
+def test_depths_that_contradict_each_other_are_no_occlusion() -> None:
+    view = pair_view(rooms(), net(), 1, 2)
+    solid = view.places.solid
+    assert solid is not None
+    nearer = replace(solid, depth_source=0.8 * solid.depth_source)
+    wrong = replace(view, places=PairPlaces("exact", nearer, None))
+    hidden = wrong.places.reasons("depth test")[0] == OCCLUDED
+    assert float(hidden.float().mean()) > 0.5
+    assert float((cause_map(wrong)[hidden] == GEOMETRY).float().mean()) > 0.9
+    true = view.places.reasons("depth test")[0] == OCCLUDED
+    assert float((cause_map(view)[true] == HIDDEN).float().mean()) > 0.7
 
 
 def truth_of(row: int) -> ExactRoomsFlow:
