@@ -230,7 +230,9 @@ def test_depths_that_contradict_each_other_are_no_occlusion() -> None:
     wrong = replace(view, places=PairPlaces("exact", nearer, None))
     hidden = wrong.places.reasons("depth test")[0] == OCCLUDED
     assert float(hidden.float().mean()) > 0.5
-    assert float((cause_map(wrong)[hidden] == GEOMETRY).float().mean()) > 0.9
+    assert (
+        float((cause_map(wrong)[hidden] == GEOMETRY).float().mean()) > 0.8
+    )  # of the others, what hides them may lie outside
     true = view.places.reasons("depth test")[0] == OCCLUDED
     assert float((cause_map(view)[true] == HIDDEN).float().mean()) > 0.7
 
