@@ -40,6 +40,11 @@ class ClassGains:
     relative: RankCorrelation | None  # of frequency and relative gain; the paper's is negative. None: fewer than 3
     absolute: RankCorrelation | None  # of frequency and gain
 
+    def correlation_with(self, values: Mapping[str, float]) -> RankCorrelation | None:
+        """Of the gain in points with some other number of each class that has one; None where nothing can be ranked."""
+        both = [one for one in self.classes if one.name in values]
+        return _correlation([values[one.name] for one in both], [one.gain.mean for one in both])
+
     def bands(self) -> dict[str, Mean]:
         """Mean gain (shares of IoU) of frequent, middle and rare classes."""
         return {
@@ -126,7 +131,8 @@ def _lowest(results: Sequence[Result]) -> int:
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> RankCorrelation | None:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    # Rounded, for equal gains differ in their last bits, and ranks would take that for an order.
+    x, y = (np.asarray(side, dtype=np.float64).round(12) for side in (a, b))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return spearman(x, y)

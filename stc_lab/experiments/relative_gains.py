@@ -1,6 +1,7 @@
 """What a scatter of relative gains shows when nothing in particular happened: the trap of Figure 2."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from stc_lab.experiments.class_gains import ClassGains, class_gains
 from stc_lab.experiments.published import CONTINUED, METHOD
 from stc_lab.models import Segmenter
 from stc_lab.training import evaluate
+
+EVEN = "every class alike (made up)"
 
 
 def even_gain(
@@ -38,7 +41,7 @@ def even_gain(
         for row, iou in ((CONTINUED, base), (METHOD, raised)):
             same = {"profile": "made up", "kind": "row", "strength": "equal weight", "count": 1, "split": "test"}
             made_up.append({**same, "row": row, "seed": seed, "miou": 0.0, "iou": iou, "frequency": frequency})
-    return class_gains(made_up, 1)
+    return replace(class_gains(made_up, 1), row=EVEN)
 
 
 def _known(value: float) -> float | None:

@@ -60,7 +60,7 @@ def gain_scatter(
                     hovertemplate="%{text}: %{x:.2g} % of the labelled pixels<br>IoU %{customdata[0]:.1f} "
                     "%{customdata[1]:+.1f} points<br>%{customdata[2]} seeds<extra>" + gains.row + "</extra>",
                     legendgroup=gains.row,
-                    showlegend=column == 1,
+                    showlegend=column == (1 if rated else 2),
                 ),
                 row=1,
                 col=column,
@@ -128,8 +128,8 @@ def change_words(change: np.ndarray, names: Sequence[str], *, most: int = 3) -> 
     """The largest moves of a confusion change, in words: which classes are found more often, and which are lost."""
     own = np.diag(change)
     order = np.argsort(own)
-    up = [f"{names[i]} {100 * own[i]:+.0f}" for i in order[::-1][:most] if own[i] > 0]
-    down = [f"{names[i]} {100 * own[i]:+.0f}" for i in order[:most] if own[i] < 0]
+    up = [f"{names[i]} {100 * own[i]:+.1f}" for i in order[::-1][:most] if own[i] > 0]
+    down = [f"{names[i]} {100 * own[i]:+.1f}" for i in order[:most] if own[i] < 0]
     return f"Points of recall. Up most: {', '.join(up) or 'none'}; down most: {', '.join(down) or 'none'}."
 
 
@@ -147,5 +147,5 @@ def _headings(comparisons: Sequence[ClassGains]) -> list[str]:
 
 def _correlation(found: RankCorrelation | None) -> str:
     if found is None:
-        return "no correlation: fewer than 3 classes"
+        return "no correlation: nothing to rank"
     return f"ρ = {found.value:+.2f}, p = {found.p_value:.2g}, {found.support} classes"

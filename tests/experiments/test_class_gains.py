@@ -73,6 +73,13 @@ def test_equal_gains_have_no_correlation_and_one_seed_no_error() -> None:
     assert found.classes[0].relative == pytest.approx(0.5)
 
 
+def test_gains_beside_another_number_of_each_class() -> None:
+    found = class_gains(by_class(), 50)
+    with_rank = found.correlation_with({name: i for i, name in enumerate(CLASSES)} | {"dragon": 9})
+    assert with_rank is not None and with_rank.value == pytest.approx(1) and with_rank.support == 5
+    assert found.correlation_with({"wall": 1.0, "lamp": 2.0}) is None
+
+
 def test_bands_and_rare_classes() -> None:
     study = by_class()
     bands = class_gains(study, 50).bands()
@@ -109,6 +116,7 @@ def test_confusion_before_and_after() -> None:
 def test_a_gain_that_is_the_same_for_all_looks_like_figure_2(tmp_path: Path) -> None:
     found = even_gain(load_shipped("rooms_fpn").model, small_rooms(tmp_path), points=1.0)
     assert all(one.gain.mean == pytest.approx(0.01) for one in found.classes)
+    assert found.absolute is None  # equal gains have no order, whatever their last bits say
     rated = [one for one in found.classes if not math.isnan(one.relative)]
     assert [one.relative * one.base for one in rated] == pytest.approx([0.01] * len(rated))
 

@@ -96,7 +96,7 @@ def test_confusion_is_drawn_in_points_around_zero() -> None:
     change = np.array([[0.1, -0.1], [-0.3, 0.3]])
     figure = confusion_change({"one": change, "other": -change}, ["a", "b"])
     assert np.allclose(figure.data[0].z, 100 * change) and figure.data[0].zmin == -figure.data[0].zmax == -30
-    assert "Up most: b +30, a +10; down most: none" in change_words(change, ["a", "b"])
+    assert "Up most: b +30.0, a +10.0; down most: none" in change_words(change, ["a", "b"])
 
 
 def test_everything_without_results_says_so() -> None:
