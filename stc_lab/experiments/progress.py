@@ -104,11 +104,14 @@ class Watch:
                 self.done.add(job.name)
                 if state["attempt"] == 1 and state["seconds"] > 0:
                     self.pace.learn(job, state["seconds"])
-                lines.append((job.name, f"done in {in_words(state['seconds'])}"))
+                lines.append(self._line(job, f"done in {in_words(state['seconds'])}"))
             else:
                 self.failed[job.name] = state["error"]
-                lines.append((job.name, "FAILED" if state["attempt"] > 1 else "failed, is tried once more"))
-        return [f"[{len(self.done)}/{len(self.jobs)}] {name} {what}; {self.standing()}" for name, what in lines]
+                lines.append(self._line(job, "FAILED" if state["attempt"] > 1 else "failed, is tried once more"))
+        return lines
+
+    def _line(self, job: Job, what: str) -> str:
+        return f"[{len(self.done)}/{len(self.jobs)}] {job.name} {what}; {self.standing()}"
 
     def standing(self) -> str:
         """Done, running, failed, and the time left."""

@@ -107,7 +107,7 @@ def test_progress_is_told_once_for_each_event(tmp_path: Path) -> None:
     say("walk-0", "done", seconds=20.0)
     say("walk-1", "failed", error="a stone")
     done, failed = watch.news()
-    assert done.startswith("[2/4] walk-0 done in 20 s; 0 running, 0 failed")
+    assert done.startswith("[2/4] walk-0 done in 20 s; 1 running, 0 failed")
     assert failed.startswith("[2/4] walk-1 failed, is tried once more; 0 running, 0 failed")
     assert watch.pace.expected(jobs[2]) == 20  # as the other walk took
     assert watch.news() == []
