@@ -1,0 +1,56 @@
+"""Keep the full study in the repository: `python -m stc_lab.experiments.keep_pasad`, after `stc-lab reproduce pasad`.
+
+Writes the small results and the gallery beside this module, and the table into the README, between its two marks.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stc_lab.errors import InputError
+from stc_lab.experiments.pasad_gallery import KEPT_GALLERY, keep_gallery, store_gallery
+from stc_lab.experiments.pasad_results import KEPT, Result, keep_results, kept_study
+from stc_lab.experiments.pasad_tables import readme_table
+from stc_lab.experiments.places import project_root
+from stc_lab.experiments.store import results
+
+PROFILE = "full"
+BEGIN, END = "<!-- pasad: begin -->", "<!-- pasad: end -->"
+
+
+def with_table(readme: str, kept: Sequence[Result], progress: str) -> str:
+    """The README's text with the table of these results between its marks; InputError where they are missing."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"the README has no {BEGIN} ... {END}", hint="put both where the table is to stand")
+    seeds = len({result["seed"] for result in kept})
+    text = (
+        "Table 1 of Pasad et al. on rooms that nothing was chosen on: mean IoU in per cent, mean ± sample deviation of "
+        f"{seeds} seeds, gains\npaired by seed with Student's 95 % interval ({progress}). "
+        "[05](notebooks/05_label_efficiency_and_ablation.ipynb) has the verdicts."
+    )
+    return f"{before}{BEGIN}\n{text}\n\n{readme_table(kept)}\n{END}{after}"
+
+
+def keep_study(root: Path | None = None, *, readme: Path | None = None) -> list[Path]:
+    """Keep what the store has of the full study; the files that were written. Nothing is written without results."""
+    found = results(PROFILE, root)
+    if not found:
+        raise InputError(
+            "the store has no results of the full study", hint=f"stc-lab reproduce pasad --profile {PROFILE}"
+        )
+    page = project_root() / "README.md" if readme is None else readme
+    text = page.read_text(encoding="utf-8")
+    with_table(text, found, "")  # before anything is written: are the marks there?
+    written = [keep_results(found, KEPT)]
+    frames = store_gallery(PROFILE, root=root)
+    if frames:
+        written.append(keep_gallery(frames, KEPT_GALLERY))
+    study = kept_study()
+    page.write_text(with_table(text, study.results, str(study.progress)), encoding="utf-8")
+    return [*written, page]
+
+
+if __name__ == "__main__":
+    for path in keep_study():
+        print(path)
