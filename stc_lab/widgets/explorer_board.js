@@ -96,6 +96,7 @@ function render({ model, el }) {
     cell.frame.appendChild(cell.marks);
     cell.below = element("div", "stc-board-below", figure);
     cell.address = "";
+    cell.name = ""; // of what it shows
     let drag = null;
     cell.frame.addEventListener("pointerdown", (event) => {
       drag = { x: event.clientX, y: event.clientY, u: view.u, v: view.v, moved: false };
@@ -152,6 +153,8 @@ function render({ model, el }) {
       cell.below.innerHTML = panel.below;
       cell.image.alt = panel.caption ? `${panel.title}: ${panel.caption}` : panel.title;
       cell.frame.style.aspectRatio = `${panel.width} / ${panel.height}`;
+      if (cell.name === panel.name) return undefined; // it is there already
+      cell.name = panel.name;
       URL.revokeObjectURL(cell.address);
       cell.address = URL.createObjectURL(new Blob([panel.picture], { type: `image/${panel.format}` }));
       cell.image.src = cell.address;

@@ -100,21 +100,21 @@ def _marks(panel: Panel) -> list[list[Any]]:
 
 def _picture(panel: Panel) -> dict[str, Any]:
     height, width = panel.size
-    encoded = _encoded(replace(panel, marks=()))  # the page draws marks, as sharp as its screen
+    name, encoded = _encoded(replace(panel, marks=()))  # the page draws marks, as sharp as its screen
     kind = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
-    return {"picture": encoded, "format": kind, "width": width, "height": height}
+    return {"picture": encoded, "name": name, "format": kind, "width": width, "height": height}
 
 
-def _encoded(panel: Panel) -> bytes:
-    """Bytes of the picture; most pictures of a state are those of the state before."""
+def _encoded(panel: Panel) -> tuple[str, bytes]:
+    """A name of the content, and its bytes; most pictures of a state are those of the state before."""
     drawn = panel.drawn(1)
-    key = hashlib.blake2b(drawn.tobytes(), digest_size=16).digest()
+    key = hashlib.blake2b(drawn.tobytes(), digest_size=16).hexdigest()
     if key not in _kept:
         while len(_kept) >= _KEPT:
             del _kept[next(iter(_kept))]
         _kept[key] = encode(drawn, photo=panel.photo or panel.scale is not None, quick=True)
-    return _kept[key]
+    return key, _kept[key]
 
 
 _KEPT = 64
-_kept: dict[bytes, bytes] = {}
+_kept: dict[str, bytes] = {}
