@@ -66,7 +66,9 @@ def labelled_batch(frames: Frames, rows: Tensor, count: int, generator: torch.Ge
     x = torch.where((torch.rand(count, generator=generator) < 0.5)[:, None], width - 1 - x, x)
     gx = (x * (2 / (width - 1)) - 1)[:, None, :].expand(count, height, width)
     gy = (y * (2 / (height - 1)) - 1)[:, :, None].expand(count, height, width)
-    zoomed = F.grid_sample(images, torch.stack([gx, gy], -1), padding_mode="border", align_corners=True)
+    zoomed = F.grid_sample(
+        images, torch.stack([gx, gy], -1), mode="bilinear", padding_mode="border", align_corners=True
+    )
     labels = labels[torch.arange(count)[:, None, None], y.round().long()[:, :, None], x.round().long()[:, None, :]]
     contrast, brightness, colour = (0.6 * (2 * torch.rand(count, c, 1, 1, generator=generator) - 1) for c in (1, 1, 3))
     relit = (zoomed - 0.45) * (1 + 0.25 * contrast) + 0.45 + 0.12 * brightness
@@ -88,7 +90,7 @@ def eq_1(frames: Frames, source: list[int], target: list[int], seen: Tensor, own
     visible = (depth > 0) & (z > 1e-3) & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
     visible &= (other > 0) & ((z - other).abs() < 0.04 * other + 0.02)
     grid = torch.stack([u * (2 / (width - 1)) - 1, v * (2 / (height - 1)) - 1], -1)
-    warped = F.grid_sample(seen, grid, padding_mode="border", align_corners=True)
+    warped = F.grid_sample(seen, grid, mode="bilinear", padding_mode="border", align_corners=True)
     difference = ((warped - own) * visible[:, None]).abs()
     believed = difference.gather(1, own.detach().argmax(1, keepdim=True)).sum() / visible.sum()
     mean = difference.mean(1)

@@ -11,6 +11,8 @@ from stc_lab.experiments.jobs import Job
 from stc_lab.experiments.report import read_json
 from stc_lab.experiments.store import Store, read_state
 
+AGAIN = "failed, is tried once more"
+
 
 class Pace:
     """How long jobs take: as those of the same kind did, in proportion to their estimates, else as estimated."""
@@ -95,6 +97,9 @@ class Watch:
             now = state.get("state"), state.get("attempt")
             if now == self._seen.get(job.name, (None, None)):
                 continue
+            before = self._seen.get(job.name, (None, 1))
+            if state.get("attempt") == 2 and before[1] == 1 and before[0] != "failed":  # it failed between two looks
+                lines.append(self._line(job, AGAIN))
             self._seen[job.name] = now
             self.running.pop(job.name, None)
             self.failed.pop(job.name, None)
@@ -107,7 +112,7 @@ class Watch:
                 lines.append(self._line(job, f"done in {in_words(state['seconds'])}"))
             else:
                 self.failed[job.name] = state["error"]
-                lines.append(self._line(job, "FAILED" if state["attempt"] > 1 else "failed, is tried once more"))
+                lines.append(self._line(job, "FAILED" if state["attempt"] > 1 else AGAIN))
         return lines
 
     def _line(self, job: Job, what: str) -> str:

@@ -118,6 +118,23 @@ def test_progress_is_told_once_for_each_event(tmp_path: Path) -> None:
     assert again.startswith("[2/4] walk-1 FAILED; 0 running, 1 failed") and watch.failed == {"walk-1": "a stone"}
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_failure_between_two_looks_is_told_too(tmp_path: Path, seen: bool) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    store.write_plan("toy", "quick", jobs)
+    store.state("root").parent.mkdir(exist_ok=True)
+    watch = Watch(store, jobs, set(), workers=2)
+    if seen:
+        write_json(store.state("root"), {"state": "running", "attempt": 1, "at": time.time()})
+        assert watch.news() == []
+    write_json(store.state("root"), {"state": "running", "attempt": 2, "at": time.time()})
+    (told,) = watch.news()
+    assert told.startswith("[0/4] root failed, is tried once more")
+    write_json(store.state("root"), {"state": "failed", "attempt": 2, "at": time.time(), "error": "a stone"})
+    (told,) = watch.news()
+    assert told.startswith("[0/4] root FAILED; 0 running, 1 failed")
+
+
 def test_a_new_recipe_and_again_forget_what_was_done(tmp_path: Path) -> None:
     store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
     known = store.write_plan("toy", "quick", jobs)
