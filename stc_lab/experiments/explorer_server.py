@@ -9,6 +9,10 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.places import notebooks_folder
 
 NOTEBOOK = "11_consistency_explorer"
+# Voila's page asks a distant server for a font of icons. The browser is told to ask nobody but this server.
+_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+_SETTINGS = {"headers": {"Content-Security-Policy": _POLICY}}
+VOILA_OPTIONS = ("--Voila.ip=127.0.0.1", f"--Voila.tornado_settings={_SETTINGS!r}")
 
 
 def explorer_command(*, voila: bool = False, port: int | None = None, browser: bool = True) -> list[str]:
@@ -19,7 +23,7 @@ def explorer_command(*, voila: bool = False, port: int | None = None, browser: b
     path = notebooks_folder() / f"{NOTEBOOK}.ipynb"
     if not path.is_file():
         raise InputError(f"no notebook {path.name} in {path.parent}", hint="a checkout without its notebooks")
-    address = ["--Voila.ip=127.0.0.1"] if voila else ["--ip=127.0.0.1"]
+    address = VOILA_OPTIONS if voila else ("--ip=127.0.0.1",)
     options = [] if port is None else [f"--port={port}"]
     options += [] if browser else ["--no-browser"]
     return [sys.executable, "-m", module, str(path), *address, *options]

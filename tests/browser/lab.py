@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stc_lab.experiments.explorer_server import VOILA_OPTIONS
+
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -123,8 +125,7 @@ def voila_server(notebook: Path) -> Iterator[str]:
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
         }
-        command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1"]
-        command += [f"--port={port}"]
+        command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}", *VOILA_OPTIONS]
         with _serving(command, environment, port, "/voila/static/", Path(temporary)) as address:
             yield address
 
@@ -161,6 +162,8 @@ def browser_page(seen: Opened, viewport: tuple[int, int] = VIEWPORT) -> Iterator
         page = browser.new_page(viewport={"width": viewport[0], "height": viewport[1]})
         page.on("console", lambda m: seen.console.append(m.text) if m.type == "error" else None)
         page.on("request", lambda r: seen.hosts.add(_host(r.url)) if _host(r.url) not in ("", "127.0.0.1") else None)
+        # Not asked after all: the page's own policy forbids it.
+        page.on("requestfailed", lambda r: seen.hosts.discard(_host(r.url)) if r.failure == "csp" else None)
         yield page
         browser.close()
 

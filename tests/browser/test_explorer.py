@@ -187,4 +187,5 @@ def test_as_a_page_everything_moves(lab: ModuleType, notebook: Path, pictures: P
         page.set_viewport_size({"width": 1920, "height": 1400})
         page.wait_for_timeout(800)
         page.screenshot(path=str(pictures / "explorer-voila-1920.png"))
+    assert seen.hosts == set()
     assert page is not None and len(list(pictures.glob("explorer-voila-*.png"))) == 3
