@@ -121,12 +121,23 @@ def rank_pairs(
         not classes or not all(0 <= c < model.num_classes for c in classes)  # what falls out would be silent
     ):
         raise InputError(f"classes must be ids from 0 to {model.num_classes - 1}, got {list(classes)}")
-    options = {"gap": gap, "geometry": geometry, "occlusion": occlusion, "cache": cache, "keep": keep}
     ways: tuple[Way, ...] = WAYS if measure in BOTH_WAYS else (direction,)
     if direction not in WAYS:
         raise InputError(f"direction must be one of {', '.join(WAYS)}, got {direction!r}")
     frames = explored(videos, model, memory)
-    sums = [pair_sums(frames, direction=way, progress=progress, **options) for way in ways]  # type: ignore[arg-type]
+    sums = [
+        pair_sums(
+            frames,
+            gap=gap,
+            geometry=geometry,
+            direction=way,
+            occlusion=occlusion,
+            cache=cache,
+            keep=keep,
+            progress=progress,
+        )
+        for way in ways
+    ]
     return _scores(videos, sums, measure, gap, classes, least_visible, motion)
 
 

@@ -155,8 +155,8 @@ def _sample(source, cells, whole, image, first):
         strip_one[0], strip_two[0] = _touch(one, low, high), _touch(two, low, high)
         for k in range(len(place)):
             i, x, y = place[k], ax[k], ay[k]
-            strip_one[k] = _between(one, i, right, below, x, y)
-            strip_two[k] = _between(two, i, right, below, x, y)
+            strip_one[k] = between(one, i, right, below, x, y)
+            strip_two[k] = between(two, i, right, below, x, y)
         for k in whole:  # infinite neighbours of weight 0 must not show
             i = place[k] + right * np.uint32(ax[k]) + below * np.uint32(ay[k])
             strip_one[k], strip_two[k] = one[i], two[i]
@@ -168,7 +168,8 @@ def _sample(source, cells, whole, image, first):
 
 @_compiled
 @no_type_check
-def _between(plane, i, right, below, x, y):
+def between(plane, i, right, below, x, y):
+    """The value between four pixels of a flat plane: shares x, y of the way to those to the right and below."""
     top = plane[i] + x * (plane[i + right] - plane[i])
     bottom = plane[i + below] + x * (plane[i + below + right] - plane[i + below])
     return top + y * (bottom - top)

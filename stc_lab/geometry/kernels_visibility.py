@@ -9,6 +9,8 @@ from typing import no_type_check
 import numba
 import numpy as np
 
+from stc_lab.geometry.kernels_sampling import between
+
 # Neither "nnan" nor "ninf" among these: comparisons with NaN decide what is visible.
 _compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
@@ -57,16 +59,8 @@ def _read_back(y, u, v, bu, bv, back_u, back_v, seen):
         px, py = min(px, end_x), min(py, end_y)
         left, top = min(np.int32(px), cell_x), min(np.int32(py), cell_y)  # a last column ends the cell before it
         ax, ay, i = px - T(left), py - T(top), np.uint32(top * width + left)
-        back_u[x] = _between(one, i, right, below, ax, ay)
-        back_v[x] = _between(two, i, right, below, ax, ay)
-
-
-@_compiled
-@no_type_check
-def _between(plane, i, right, below, x, y):
-    top = plane[i] + x * (plane[i + right] - plane[i])
-    bottom = plane[i + below] + x * (plane[i + below + right] - plane[i + below])
-    return top + y * (bottom - top)
+        back_u[x] = between(one, i, right, below, ax, ay)
+        back_v[x] = between(two, i, right, below, ax, ay)
 
 
 @_compiled

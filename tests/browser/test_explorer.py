@@ -1,7 +1,5 @@
 """The consistency explorer in a real browser, in JupyterLab and as a Voila page: every knob moves what is shown."""
 
-import importlib.util
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,27 +35,6 @@ SLIDERS = (
     "exposure (stops)",
     "tolerance, times",
 )
-
-
-@pytest.fixture(scope="module")
-def lab() -> ModuleType:
-    for name in ("playwright", "jupyterlab", "voila"):
-        pytest.importorskip(name, reason=f"{name} is not installed")
-    spec = importlib.util.spec_from_file_location("browser_lab", Path(__file__).with_name("lab.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if module.find_chromium() is None:
-        pytest.skip("no Chromium is installed: set BROWSER_PATH or install chromium")
-    return module
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = os.environ.get("STC_LAB_SCREENSHOTS")
-    path = Path(folder) if folder else tmp_path
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The explorers in a real JupyterLab: every cell runs, a key press moves the pictures, and no one outside is asked."""
 
-import importlib.util
-import os
 import time
 from pathlib import Path
 from types import ModuleType
@@ -26,25 +24,6 @@ CELLS = (
     "image_grid([image_panel(clip.image[0], 'image'), label_panel(clip.label[0], palette, 'truth')])",
     "from stc_lab.labs import check\n\n\ndef uniform_prior(**inputs):\n    ...\n\n\ncheck(uniform_prior)",
 )
-
-
-@pytest.fixture(scope="module")
-def lab() -> ModuleType:
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
-    spec = importlib.util.spec_from_file_location("browser_lab", Path(__file__).with_name("lab.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if module.find_chromium() is None:
-        pytest.skip("no Chromium is installed: set BROWSER_PATH or install chromium")
-    return module
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = os.environ.get("STC_LAB_SCREENSHOTS")
-    return Path(folder) if folder else tmp_path
 
 
 def write_notebook(path: Path, cells: tuple[str, ...]) -> Path:
