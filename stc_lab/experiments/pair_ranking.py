@@ -121,6 +121,10 @@ def rank_pairs(
         not classes or not all(0 <= c < model.num_classes for c in classes)  # what falls out would be silent
     ):
         raise InputError(f"classes must be ids from 0 to {model.num_classes - 1}, got {list(classes)}")
+    if not 0 <= least_visible <= 1:
+        raise InputError(f"least_visible must be a share from 0 to 1, got {least_visible}")
+    if not 0 <= motion[0] <= motion[1]:
+        raise InputError(f"motion must be the least and the most px, in this order, got {motion[0]} and {motion[1]}")
     ways: tuple[Way, ...] = WAYS if measure in BOTH_WAYS else (direction,)
     if direction not in WAYS:
         raise InputError(f"direction must be one of {', '.join(WAYS)}, got {direction!r}")
