@@ -44,10 +44,10 @@ class Study:
 
 def pasad_jobs(profile: str) -> list[Job]:
     """Tables 1 and 2 and Figures 2 and 3 of Pasad et al. 2020 on rooms."""
-    from stc_lab.experiments.pasad_profiles import PROFILES, baseline_recipe, planned_rows, row_of, row_recipe
+    from stc_lab.experiments.pasad_profiles import baseline_recipe, planned_rows, profile_of, row_of, row_recipe
     from stc_lab.experiments.runs import package_digest
 
-    plan = PROFILES[profile]
+    plan = profile_of(profile)
     rooms = {"rooms": plan.rooms, "test_rooms": plan.test_rooms}
     net = {"channels": plan.channels, "widths": list(plan.widths)}
     videos = Job("render", "render", {"profile": profile}, (), 150, rooms)

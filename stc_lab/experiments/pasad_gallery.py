@@ -99,9 +99,10 @@ def _placed(frame: GalleryFrame, number: int, of: int) -> GalleryFrame:
 
 def store_gallery(profile: str, *, root: Path | None = None, seed: int = 0) -> list[GalleryFrame]:
     """The gallery of a study's stored nets, of its lowest and highest label count; [] while one of them is missing."""
-    from stc_lab.experiments.pasad_rows import PROFILES, judging_videos
+    from stc_lab.experiments.pasad_profiles import profile_of
+    from stc_lab.experiments.pasad_rows import judging_videos
 
-    plan, store = PROFILES[profile], store_of("pasad", profile, root)
+    plan, store = profile_of(profile), store_of("pasad", profile, root)
     wanted = {"few": (METHOD, plan.counts[0]), "many": (CONTINUED, plan.counts[-1])}
     files = {}
     for key, (row, count) in wanted.items():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stc_lab.errors import InputError
-from stc_lab.experiments.pasad_profiles import BEST, PROFILES, ROWS, planned_rows
+from stc_lab.experiments.pasad_profiles import BEST, PROFILES, ROWS, planned_rows, profile_of
 from stc_lab.experiments.published import BASELINE, CONTINUED, METHOD, TABLE_2
 
 Result = Mapping[str, Any]
@@ -139,9 +139,7 @@ class KeptStudy:
 
 def planned_runs(profile: str) -> int:
     """How many evaluated nets a profile comes to: its baselines, and all rows of both tables."""
-    if profile not in PROFILES:
-        raise InputError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}")
-    known = PROFILES[profile]
+    known = profile_of(profile)
     return len(known.counts) * len(known.seeds) + len(planned_rows(known))
 
 

@@ -29,6 +29,7 @@ from stc_lab.errors import InputError
 from stc_lab.experiments.pasad_geometry import geometry_of, with_geometry
 from stc_lab.experiments.pasad_profiles import (
     ABLATION,
+    BASELINES_TRIED,
     PROFILES,
     ROWS,
     STRENGTH_NAMES,
@@ -36,6 +37,7 @@ from stc_lab.experiments.pasad_profiles import (
     Row,
     baseline_recipe,
     planned_rows,
+    profile_of,
     row_of,
     row_recipe,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "ABLATION",
     "MODEL",
     "PROFILES",
+    "profile_of",
     "ROWS",
     "STRENGTH_NAMES",
     "Profile",
@@ -129,7 +132,7 @@ def train_baseline(profile: Profile, count: int, seed: int, *, folder: Path, log
     memory, began = FrameMemory(videos), time.process_time()
     with _denormals_flushed():
         result = train(model, videos, recipe, memory=memory, log=log, **_kept_in(folder))
-    kind = {"kind": "baseline", "row": "baseline", "strength": STRENGTH_NAMES[0], "tried": 3}
+    kind = {"kind": "baseline", "row": "baseline", "strength": STRENGTH_NAMES[0], "tried": BASELINES_TRIED}
     known = _notes(profile, recipe, memory, result.labelled_rows)
     _finish(folder, model, {**kind, **known, "seconds": time.process_time() - began})
 

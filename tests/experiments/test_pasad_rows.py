@@ -21,6 +21,7 @@ from stc_lab.experiments.pasad_rows import (
     judging_videos,
     learn_geometry,
     planned_rows,
+    profile_of,
     render,
     row_recipe,
     train_baseline,
@@ -99,7 +100,7 @@ def test_rows_differ_from_the_baseline_continued_in_what_they_are_named_for():
         {"uniform": 0.2, "label_prior": 0.4, "pixel_prior": 0.4},
     )
     assert consistency.freeze_batch_norm and consistency.anchored == 0.2
-    assert baseline_recipe(PROFILES["full"], 100, 0).steps == 1500
+    assert baseline_recipe(PROFILES["full"], 100, 0).steps == 3000
 
 
 @pytest.mark.parametrize("row", [*ROWS, *ABLATION])
@@ -211,6 +212,7 @@ def test_preparing_says_what_there_is():
     [
         (lambda: row_recipe(TINY, "everything", 3, 0), "no row is called 'everything'"),
         (lambda: row_recipe(TINY, "uniform", 3, 0, strength="strong"), "strength must be one of"),
+        (lambda: profile_of("huge"), "no profile is called 'huge'"),
         (lambda: judging_videos(TINY, "train"), "validation or test"),
     ],
 )
