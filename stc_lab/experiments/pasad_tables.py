@@ -8,6 +8,7 @@ from stc_lab.experiments.pasad_profiles import BEST
 from stc_lab.experiments.pasad_results import (
     ABLATION_ROWS,
     BEST_IDENTITY,
+    CONTROLS,
     EQUAL,
     EQUALISED,
     IDENTITY,
@@ -68,8 +69,8 @@ def table_1(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFram
 def table_2(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFrame":
     """The parts of the loss at one low label count, at each strength that has results; columns as in `table_1`.
 
-    `p, Holm` is corrected over the rows of a strength. The identity warp stands below, at the strength that it was run
-    at; `over identity` compares with it at that strength, or else at equal weight.
+    `p, Holm` is corrected over the rows of a strength. The controls stand below, at the strength that they were run at;
+    `over identity` compares with the identity warp at that strength, or else at equal weight.
     """
     import pandas as pd
 
@@ -81,8 +82,8 @@ def table_2(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFram
             names = [
                 row for row in ABLATION_ROWS if row != CONTINUED and seeds_of(results, row, count, strength=strength)
             ]
-            control = [IDENTITY] if seeds_of(results, IDENTITY, count, strength=strength) else []
-            for row in [CONTINUED, *names, *control] if names else []:
+            controls = [row for row in CONTROLS if seeds_of(results, row, count, strength=strength)]
+            for row in [CONTINUED, *names, *controls] if names else []:
                 line = _line(results, row, count, strength, measure)
                 if line:
                     published = TABLE_2.get(row, math.nan)

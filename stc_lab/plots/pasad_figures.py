@@ -8,11 +8,13 @@ import plotly.graph_objects as go
 
 from stc_lab.experiments.class_gains import ClassGains, class_gains
 from stc_lab.experiments.confusions import confusion_changes
+from stc_lab.experiments.pasad_gallery import GalleryFrame
 from stc_lab.experiments.pasad_profiles import BEST
 from stc_lab.experiments.pasad_results import Result, counts_of, identity_of, paired, values_of
 from stc_lab.experiments.published import CONTINUED, METHOD
 from stc_lab.plots.ablation import ablation_figure, ablation_words
 from stc_lab.plots.export import exporting
+from stc_lab.plots.grid import image_grid
 from stc_lab.plots.label_efficiency import (
     efficiency_words,
     equivalence_figure,
@@ -21,6 +23,7 @@ from stc_lab.plots.label_efficiency import (
     gain_words,
     label_efficiency,
 )
+from stc_lab.plots.label_reach import gallery_panels, gallery_words
 from stc_lab.plots.rare_classes import change_words, confusion_change, gain_scatter, scatter_words
 from stc_lab.plots.save import SavedFigure, save_figure
 
@@ -57,8 +60,20 @@ def study_figures(results: Sequence[Result]) -> dict[str, tuple[go.Figure, str]]
     }
 
 
-def write_figures(results: Sequence[Result], folder: Path | str) -> list[SavedFigure]:
-    """Save every figure into `folder`; figures without results say so."""
+def gallery_figure(results: Sequence[Result], gallery: Sequence[GalleryFrame]) -> tuple[go.Figure, str]:
+    """Figure 3 with its alternative text; `gallery` is of the lowest and the highest label count of the results."""
+    counts = counts_of(results)
+    panels = gallery_panels(gallery, list(results[0]["iou"]), counts[0], counts[-1])
+    return image_grid(panels, columns=4), gallery_words(gallery)
+
+
+def write_figures(
+    results: Sequence[Result], folder: Path | str, *, gallery: Sequence[GalleryFrame] = ()
+) -> list[SavedFigure]:
+    """Save every figure into `folder`; figures without results say so, and without frames there is no gallery."""
     tested = [result for result in results if result["split"] == "test"]
+    figures = study_figures(tested)
+    if gallery:
+        figures["gallery"] = gallery_figure(tested, gallery)
     with exporting():
-        return [save_figure(figure, name, folder, alt=alt) for name, (figure, alt) in study_figures(tested).items()]
+        return [save_figure(figure, name, folder, alt=alt) for name, (figure, alt) in figures.items()]

@@ -9,7 +9,7 @@ import pytest
 from made_up_pasad import CONTINUED, COUNTS, IDENTITY, METHOD, TABLE_1_ROWS, TABLE_2_ROWS, made_up_study, result
 
 from stc_lab.errors import InputError
-from stc_lab.experiments.pasad_results import KEPT, kept_results
+from stc_lab.experiments.pasad_results import CONTROLS, KEPT, kept_results
 from stc_lab.experiments.pasad_tables import readable, readme_table, table_1, table_2
 from stc_lab.experiments.pasad_writing import claims_table, equivalence_table, gains_table, write_report, write_tables
 from stc_lab.experiments.places import project_root
@@ -55,7 +55,8 @@ def test_table_2_at_both_strengths() -> None:
     own = line(table, strength="equalised", row="pixel prior")
     assert own["gain"] == pytest.approx(2) and own["published"] == 41.8 and own["published gain"] == pytest.approx(2.0)
     assert line(table, strength="equal weight", row="all three")["gain"] == pytest.approx(3)
-    assert IDENTITY not in set(table[table["strength"] == "equalised"]["row"])
+    assert not {*CONTROLS} & set(table[table["strength"] == "equalised"]["row"])
+    assert list(table[table["strength"] == "equal weight"]["row"])[-3:] == list(CONTROLS)
     assert own["over identity"] == pytest.approx(2 - 3)  # the control is that of equal weight
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+import torch
 from made_up_pasad import CLASSES, CONTINUED, COUNTS, IDENTITY, METHOD, TABLE_2_ROWS, made_up_study, result
 from small_rooms import small_rooms
 
@@ -14,11 +15,12 @@ from stc_lab.data import supervised_rows
 from stc_lab.errors import InputError
 from stc_lab.experiments.class_gains import class_gains
 from stc_lab.experiments.label_reach import label_reach
+from stc_lab.experiments.pasad_gallery import GalleryFrame
 from stc_lab.experiments.published import TABLE_1, TABLE_2
 from stc_lab.plots.ablation import ablation_figure
 from stc_lab.plots.label_efficiency import equivalence_figure, gain_curves, label_efficiency
 from stc_lab.plots.label_reach import reach_figure, reach_words, teacher_panels
-from stc_lab.plots.pasad_figures import comparisons, study_figures, write_figures
+from stc_lab.plots.pasad_figures import comparisons, gallery_figure, study_figures, write_figures
 from stc_lab.plots.point_names import name_places
 from stc_lab.plots.rare_classes import change_words, confusion_change, gain_scatter, scatter_words
 
@@ -122,6 +124,18 @@ def test_half_a_study_and_one_seed_can_be_drawn() -> None:
 def test_figures_are_saved_with_their_words(tmp_path: Path) -> None:
     saved = write_figures([*STUDY, result(METHOD, 50, 0, 0.9, split="validation")], tmp_path)
     assert len(saved) == 7 and all(one.html.is_file() and len(one.alt) > 20 for one in saved)
+
+
+def test_the_gallery_is_saved_beside_them(tmp_path: Path) -> None:
+    truth = torch.tensor([[0, 1], [2, 2]])
+    frame = GalleryFrame(
+        "room", 3, "number 1 of 1", torch.rand(3, 2, 2), truth, truth, truth, (CLASSES[1],), 1, 0.0, 1.0
+    )
+    saved = write_figures(STUDY, tmp_path, gallery=[frame])
+    (gallery,) = [one for one in saved if one.html.stem == "gallery"]
+    assert len(saved) == 8 and "0% against 100%" in gallery.alt
+    titles = texts(gallery_figure(STUDY, [frame])[0])
+    assert f"Baseline, {COUNTS[-1]} labels" in titles and f"Consistency, {COUNTS[0]} labels" in titles
 
 
 def test_reach_and_teachers(tmp_path: Path) -> None:
