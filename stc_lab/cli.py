@@ -179,7 +179,7 @@ def reproduce(study: str, profile: str, jobs: int | None, cluster: str | None, d
     except RunFailed as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        click.echo(f"{clear}Interrupted; the same command goes on from here")
+        click.echo(f"{clear}Interrupted; the same command{' without --again' if again else ''} goes on from here")
         raise
     sys.exit(not whole)
 

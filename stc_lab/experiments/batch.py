@@ -5,20 +5,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
 
 from stc_lab.errors import InputError
-from stc_lab.experiments.execution import RunFailed, publish_folder
+from stc_lab.experiments.execution import RunFailed, last_cell, publish_folder
 from stc_lab.experiments.jobs import Job, check_jobs, identities, study_of, without
 from stc_lab.experiments.places import figures_folder
 from stc_lab.experiments.progress import Watch, in_words, pace_of, time_left
 from stc_lab.experiments.store import Store, exclusive, read_state, store_of
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
+NEVER_BEGAN = "never begun"
 KILLED = "its process ended without a word: killed, usually for lack of memory or time"
 Say = Callable[[str], None]
 
@@ -38,18 +41,19 @@ def reproduce(
 
     `cluster="slurm"` gives each to Slurm. `dry_run` only says what would run; `again` forgets what is done first.
     `write` gets a line for each event, `status` (of a terminal) the present standing a few times a second.
-    Raises InputError before anything starts, RunFailed when Snakemake itself fails.
+    Raises InputError before anything starts, RunFailed when what was done cannot be published.
     """
     planned = study_of(study, profile).jobs(profile)
     workers = _workers(jobs, cluster)
     check_jobs(planned)
-    store, known = store_of(study, profile), identities(planned)
-    done = set() if again else {job.name for job in planned if store.is_done(job.name, known[job.name])}
-    for line in _announcement(store, f"{study}, {profile}", planned, done, workers, details=dry_run):
+    store, title = store_of(study, profile), f"{study}-{profile}"
+    for line in _announcement(store, f"{study}, {profile}", planned, workers, again=again, details=dry_run):
         write(line)
     if dry_run:
         return True
     _expect_engine(cluster)
+    _expect_writable(store.folder, "STC_LAB_RUNS")
+    _expect_writable(figures_folder(), "STC_LAB_FIGURES")
     with exclusive(store.batch / "lock", wait=False) as lock:
         if lock is None:
             raise InputError(
@@ -57,20 +61,20 @@ def reproduce(
                 hint="one at a time; after a kill it takes a few seconds to end",
             )
         if again:
-            store.forget()
-        watch = _run(store, study, profile, planned, done, workers, cluster, lock, write, status)
-        failed = _not_done(watch)
+            store.forget(job.name for job in planned)
+        _log(store).unlink(missing_ok=True)
+        call = partial(_run, store, study, profile, workers, cluster, lock, write, status)
+        watch, failed = call(planned)
+        drawn = watch.done
         if failed:
             rest = without(planned, set(failed))
-            if any(job.gathers and job.name not in watch.done for job in rest):
+            if {job.gathers for job in rest} == {True, False}:  # something to gather, and some that gathers
                 write("Going on with what can be gathered from the jobs that were done")
-                watch = _run(store, study, profile, rest, watch.done, workers, cluster, lock, write, status)
-                failed |= _not_done(watch)
-        _publish(store, f"{study}-{profile}", [job for job in planned if job.name in watch.done], write)
-    for name, reason in failed.items():
-        write(f"FAILED: {reason}")
-        if store.failed(name).exists():
-            write(f"  As far as it came: {store.failed(name)}")
+                watch, of_rest = call(rest)
+                drawn, failed = watch.done, failed | of_rest
+        for line in _complaints(store, failed):
+            write(line)
+        _publish(store, title, [job for job in planned if job.name in drawn], write)
     return not failed
 
 
@@ -96,10 +100,24 @@ def _expect_engine(cluster: str | None) -> None:
             )
 
 
+def _expect_writable(folder: Path, variable: str) -> None:
+    """Better now than after hours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written into {folder}: {error.strerror}", hint=f"{variable} may name another place"
+        ) from error
+
+
 def _announcement(
-    store: Store, title: str, jobs: Sequence[Job], done: set[str], workers: int, *, details: bool
+    store: Store, title: str, jobs: Sequence[Job], workers: int, *, again: bool, details: bool
 ) -> Iterator[str]:
-    pace = pace_of(store, jobs, done)
+    known = identities(jobs)
+    there = {job.name for job in jobs if store.is_done(job.name, known[job.name])}
+    pace, done = pace_of(store, jobs, there), set() if again else there
     left = [job for job in jobs if job.name not in done]
     expected = {job.name: pace.expected(job) for job in left}
     yield f"{title}: {len(jobs)} jobs, {len(done)} done before, {len(left)} to run"
@@ -117,22 +135,20 @@ def _run(
     store: Store,
     study: str,
     profile: str,
-    jobs: Sequence[Job],
-    done: set[str],
     workers: int,
     cluster: str | None,
     lock: int,
     write: Say,
     status: Say | None,
-) -> Watch:
-    """One call of Snakemake, watched to its end."""
-    store.write_plan(study, profile, jobs)
+    jobs: Sequence[Job],
+) -> tuple[Watch, dict[str, str]]:
+    """One call of Snakemake, watched to its end; and why each job is not done that could have been."""
+    known = store.write_plan(study, profile, jobs)
     shutil.rmtree(store.batch / "states", ignore_errors=True)
-    watch = Watch(store, jobs, done, workers=workers)
-    if all(job.name in done for job in jobs):
-        return watch
-    log = store.batch / "snakemake.log"
-    with log.open("w", encoding="utf-8") as said, _terminated_like_interrupted():
+    watch = Watch(store, jobs, known, workers=workers)
+    if all(job.name in watch.done for job in jobs):
+        return watch, {}
+    with _log(store).open("a", encoding="utf-8") as said, _terminated_like_interrupted():
         process = subprocess.Popen(
             _command(workers, cluster, store.batch),
             stdin=subprocess.DEVNULL,
@@ -155,10 +171,7 @@ def _run(
         except BaseException:
             _stop(process, store, jobs, cluster)
             raise
-    if process.returncode != 0 and not watch.failed and not watch.running and watch.done == done:
-        tail = "\n  ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
-        raise RunFailed(f"Snakemake ended with code {process.returncode} before a job began:\n  {tail}")
-    return watch
+    return watch, _not_done(watch)
 
 
 def _command(workers: int, cluster: str | None, folder: Path) -> list[str]:
@@ -187,9 +200,47 @@ def _slurm(workers: int) -> list[str]:
 
 
 def _not_done(watch: Watch) -> dict[str, str]:
-    """Why each job failed that was begun and is not done."""
-    killed = {name: f"job {name}: {KILLED}" for name in watch.running}
-    return {**watch.failed, **killed}
+    """Why each job is not done that could have been, now that Snakemake has ended; what needs one of them is left out.
+
+    What is done is what the store has: states of jobs elsewhere may be late.
+    """
+    store = watch.store
+    watch.done |= {job.name for job in watch.jobs if store.is_done(job.name, watch.known[job.name])}
+    reasons = dict(watch.failed)
+    for job in watch.jobs:
+        if job.name in watch.done or job.name in reasons:
+            continue
+        if job.name in watch.running:
+            executed = store.working(job.name, watch.known[job.name]) / "executed.ipynb"
+            store.keep_failed(job.name, executed)
+            cell = last_cell(executed)
+            reasons[job.name] = f"job {job.name}, notebook jobs/{job.kind}.ipynb{cell and f', in {cell}'}: {KILLED}"
+        elif set(job.needs) <= watch.done:
+            reasons[job.name] = NEVER_BEGAN
+    return reasons
+
+
+def _complaints(store: Store, failed: Mapping[str, str]) -> Iterator[str]:
+    """What failed, in lines."""
+    for name, reason in failed.items():
+        if reason != NEVER_BEGAN:
+            yield f"FAILED: {reason}"
+            if store.failed(name).exists():
+                yield f"  As far as it came: {store.failed(name)}"
+    never = [name for name, reason in failed.items() if reason == NEVER_BEGAN]
+    if never:
+        some = ", ".join(never[:5]) + (f" and {len(never) - 5} more" if len(never) > 5 else "")
+        yield f"FAILED: {NEVER_BEGAN}: {some}. The end of {_log(store)}:{_tail(store)}"
+
+
+def _log(store: Store) -> Path:
+    return store.batch / "snakemake.log"
+
+
+def _tail(store: Store) -> str:
+    """The last lines that Snakemake said, each on a line of its own."""
+    lines = _log(store).read_text(encoding="utf-8", errors="replace").splitlines()
+    return "".join(f"\n  {line}" for line in lines[-12:])
 
 
 def _stop(process: subprocess.Popen[bytes], store: Store, jobs: Sequence[Job], cluster: str | None) -> None:
@@ -228,6 +279,11 @@ def _publish(store: Store, name: str, done: Sequence[Job], write: Say) -> None:
     write(f"Runs:      {store.folder}")
     drawn = [folder for job in done if job.gathers and (folder := store.job(job.name) / "figures").is_dir()]
     if drawn:
-        publish_folder(drawn, store.folder / "published")
-        publish_folder([store.folder / "published"], figures_folder(name))
+        try:
+            publish_folder(drawn, store.folder / "published")
+            publish_folder([store.folder / "published"], figures_folder(name))
+        except OSError as error:
+            raise RunFailed(
+                f"the runs are kept, but could not be published: {error}; the same command tries again"
+            ) from error
         write(f"Published: {figures_folder(name)}")

@@ -1,5 +1,6 @@
 """One notebook executed by papermill in a fresh kernel, and what is kept beside it: surroundings, and whole folders."""
 
+import json
 import os
 import platform
 import re
@@ -65,8 +66,23 @@ def papermill_notebook(
         except CellTimeoutError as error:
             raise RunFailed(f"{name}: a cell took more than {cell_timeout} s") from error
         except DeadKernelError as error:
-            raise RunFailed(f"{name}: the kernel died, usually for lack of memory") from error
+            cell = last_cell(output)
+            raise RunFailed(f"{name}: the kernel died{cell and f' in {cell}'}, usually for lack of memory") from error
     return time.monotonic() - start
+
+
+def last_cell(executed: Path) -> str:
+    """The last cell that was begun by an execution that ended without a word; empty where that is not known."""
+    try:
+        cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError):
+        return ""
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    began = [i for i, cell in enumerate(code) if cell["metadata"].get("papermill", {}).get("start_time")]
+    if not began:
+        return ""
+    first_line = next(iter("".join(code[began[-1]]["source"]).strip().splitlines()), "")
+    return f"cell In [{began[-1] + 1}] ({first_line!r})"
 
 
 def environment(seconds: float, *, seed: object, device: str | None) -> dict[str, Any]:
@@ -105,6 +121,7 @@ def publish_folder(drawn: Sequence[Path], published: Path) -> None:
     """Put the files of some folders into one, in place of what an earlier run put there."""
     partial = published.with_name(f".{published.name}.{os.getpid()}.partial")
     try:
+        partial.mkdir(parents=True)
         for folder in drawn:
             shutil.copytree(folder, partial, copy_function=_link_or_copy, dirs_exist_ok=True)
         replace_folder(partial, published)

@@ -44,6 +44,7 @@ class Study:
 
 def pasad_jobs(profile: str) -> list[Job]:
     """Tables 1 and 2 and Figures 2 and 3 of Pasad et al. 2020 on rooms."""
+    from stc_lab.data.rooms import PRESETS
     from stc_lab.experiments.pasad_profiles import baseline_recipe, planned_rows, profile_of, row_of, row_recipe
     from stc_lab.experiments.runs import package_digest
 
@@ -64,7 +65,7 @@ def pasad_jobs(profile: str) -> list[Job]:
         for seed in plan.seeds
     }
     planned = planned_rows(plan)
-    learned = Job("geometry", "geometry", {"profile": profile}, (videos.name,), 300)
+    learned = Job("geometry", "geometry", {"profile": profile}, (videos.name,), 5 * PRESETS[plan.rooms].train_scenes)
     rows = [
         Job(
             _slug(row, *([strength] if strength == "equalised" else []), count, seed),

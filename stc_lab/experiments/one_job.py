@@ -29,16 +29,12 @@ def run_job(plan: Path, name: str) -> bool:
     with exclusive(store.batch / "locks" / name, wait=True) as lock:
         assert lock is not None
         if store.is_done(name, job["identity"]):
-            _say(state, "done", attempt, seconds=0.0)
+            _say(state, "done", attempt, seconds=0.0, resumed=False)
             return True
         folder = store.working(name, job["identity"])
-        for other in folder.parent.glob(f"{name}.*"):
-            if other != folder:  # half-done work of another recipe
-                shutil.rmtree(other, ignore_errors=True)
-        resumed = folder.is_dir()
-        folder.mkdir(parents=True, exist_ok=True)
         _say(state, "running", attempt)
         try:
+            resumed = _prepare(store, name, job, folder)
             seconds = papermill_notebook(
                 notebook_of(job["kind"]),
                 folder / "executed.ipynb",
@@ -48,19 +44,31 @@ def run_job(plan: Path, name: str) -> bool:
                 cell_timeout=None,
                 held=[lock],
             )
+            _finish(store, name, job, folder, seconds, resumed=resumed)
         except RunFailed as error:
-            kept = store.failed(name)
-            kept.parent.mkdir(exist_ok=True)
-            if (folder / "executed.ipynb").exists():
-                shutil.copy2(folder / "executed.ipynb", kept)
+            store.keep_failed(name, folder / "executed.ipynb")
             _say(state, "failed", attempt, error=str(error))
             return False
         except Exception as error:  # no kernel, no disk: told like all else that fails
             _say(state, "failed", attempt, error=f"job {name}: {type(error).__name__}: {error}")
             raise
-        _finish(store, name, job, folder, seconds, resumed=resumed)
-        _say(state, "done", attempt, seconds=round(seconds, 1))
+        _say(state, "done", attempt, seconds=round(seconds, 1), resumed=resumed)
         return True
+
+
+def _prepare(store: Store, name: str, job: dict[str, Any], folder: Path) -> bool:
+    """Make the working folder; True when half-done work is in it, begun from the same needs as they are now."""
+    for other in folder.parent.glob(f"{name}.*"):
+        if other != folder:  # half-done work of another recipe
+            shutil.rmtree(other, ignore_errors=True)
+    needs = {need: read_json(store.job(need) / "environment.json")["finished"] for need in job["needs"]}
+    noted = folder / "checkpoint.needs.json"
+    if folder.is_dir() and read_state(noted) != needs:
+        shutil.rmtree(folder)
+    resumed = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(noted, needs)
+    return resumed
 
 
 def _finish(store: Store, name: str, job: dict[str, Any], folder: Path, seconds: float, *, resumed: bool) -> None:

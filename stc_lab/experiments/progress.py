@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stc_lab.experiments.jobs import Job
+from stc_lab.experiments.jobs import Job, without
 from stc_lab.experiments.report import read_json
 from stc_lab.experiments.store import Store, read_state
 
@@ -80,11 +80,12 @@ def in_words(seconds: float) -> str:
 class Watch:
     """Follows the states that jobs write, and says in a line what changed."""
 
-    def __init__(self, store: Store, jobs: Sequence[Job], done: set[str], *, workers: int) -> None:
-        self.store, self.jobs, self.workers = store, list(jobs), workers
-        self.done, self.failed = set(done), dict[str, str]()  # names; reasons by name
+    def __init__(self, store: Store, jobs: Sequence[Job], known: Mapping[str, str], *, workers: int) -> None:
+        self.store, self.jobs, self.known, self.workers = store, list(jobs), dict(known), workers
+        self.done = {job.name for job in jobs if store.is_done(job.name, known[job.name])}
+        self.failed: dict[str, str] = {}  # reasons by name
         self.running: dict[str, float] = {}  # when each began
-        self.pace = pace_of(store, jobs, done)
+        self.pace = pace_of(store, jobs, self.done)
         self._seen: dict[str, tuple[object, object]] = {}
 
     def news(self) -> list[str]:
@@ -107,7 +108,7 @@ class Watch:
                 self.running[job.name] = state["at"]
             elif state["state"] == "done":
                 self.done.add(job.name)
-                if state["attempt"] == 1 and state["seconds"] > 0:
+                if not state["resumed"] and state["seconds"] > 0:
                     self.pace.learn(job, state["seconds"])
                 lines.append(self._line(job, f"done in {in_words(state['seconds'])}"))
             else:
@@ -120,13 +121,16 @@ class Watch:
 
     def standing(self) -> str:
         """Done, running, failed, and the time left."""
-        failed = sum(self._seen[name][1] != 1 for name in self.failed)  # once is not yet failed
-        return f"{len(self.running)} running, {failed} failed, about {in_words(self.seconds_left())} left"
+        left = in_words(self.seconds_left())
+        return f"{len(self.running)} running, {len(self._given_up())} failed, about {left} left"
+
+    def _given_up(self) -> set[str]:
+        return {name for name in self.failed if self._seen[name][1] != 1}  # once is not yet failed
 
     def seconds_left(self) -> float:
         expected = {job.name: self.pace.expected(job) for job in self.jobs}
         for name, began in self.running.items():
             expected[name] = max(expected[name] - (time.time() - began), 0.1 * expected[name])
-        left = [job for job in self.jobs if job.name not in self.done]
+        left = [job for job in without(self.jobs, self._given_up()) if job.name not in self.done]
         left.sort(key=lambda job: job.name not in self.running)  # those that run hold their places already
         return time_left(left, expected, workers=self.workers)

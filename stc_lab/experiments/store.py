@@ -10,8 +10,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,16 @@ class Store:
                 stamp.touch()
         return known
 
-    def forget(self) -> None:
-        """Remove all results and all half-done work."""
-        for name in self.planned():
+    def keep_failed(self, name: str, executed: Path) -> None:
+        """Keep the notebook of a job that failed, as far as it came, if the disk allows."""
+        with suppress(OSError):
+            self.failed(name).parent.mkdir(exist_ok=True)
+            shutil.copy2(executed, self.failed(name))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove the results of these jobs and of those planned last, and all half-done work."""
+        for name in {*self.planned(), *names}:
+            (self.job(name) / "recipe.json").unlink(missing_ok=True)  # first: what is half removed is not done
             shutil.rmtree(self.job(name), ignore_errors=True)
         for folder in (self.batch / "working", self.folder / "failed"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -143,12 +150,22 @@ def finished(name: str) -> Path:
             f"no study is running, so there is no job {name!r} to go on from",
             hint="this notebook is one job of a study: stc-lab reproduce runs it",
         )
-    folder = Path(study) / name
-    if not folder.is_dir():
+    store = Store(Path(study))
+    known = store.planned().get(name)
+    if known is None or not store.is_done(name, known["identity"]):
         raise InputError(
             f"job {name!r} of the study in {study} is not done", hint="it is missing among the job's needs"
         )
-    return folder
+    return store.job(name)
+
+
+def finished_among(*names: str) -> list[Path]:
+    """The folders of those of these jobs that are finished: for a job that makes do with less."""
+    found = []
+    for name in names:
+        with suppress(InputError):
+            found.append(finished(name))
+    return found
 
 
 @contextmanager

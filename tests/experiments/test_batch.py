@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import toy_study
 from click.testing import CliRunner
 
 from stc_lab.cli import main
+from stc_lab.experiments import batch, one_job
 from stc_lab.experiments.jobs import STUDIES, identities
-from stc_lab.experiments.store import Store, results, store_of
+from stc_lab.experiments.one_job import run_job
+from stc_lab.experiments.store import Store, read_state, results, store_of
 
 TOY = Path(toy_study.__file__)
 
@@ -125,6 +128,104 @@ def test_what_fails_twice_is_named_with_its_cell_and_the_rest_goes_on(toy: Path)
     assert not store.job("walk-1").exists()
     assert (store.job("walk-0") / "model.safetensors").is_file()
     assert json.loads((store.job("sum") / "metrics.json").read_text())["walks"] == 1  # of two, and it says so
+
+    # Once more: it fails again, and what was gathered is published, although nothing of it had to be done.
+    shutil.rmtree(toy / "figures" / "toy-stony")
+    again = reproduce(toy, "--profile", "stony")
+    assert again.returncode == 1 and "FAILED: job walk-1" in again.stdout
+    assert (toy / "figures" / "toy-stony" / "report.html").read_text() == "1 walks"
+
+
+def test_a_kernel_that_dies_is_named_with_its_cell(toy: Path) -> None:
+    answer = reproduce(toy, "--profile", "fallen")
+    assert answer.returncode == 1
+    assert "FAILED: job walk-1, notebook jobs/row.ipynb: the kernel died in cell In [3] ('import json" in answer.stdout
+    assert Store(toy / "runs" / "toy-fallen").failed("walk-1").is_file()
+
+
+def in_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where the lines go that `reproduce` writes when it is called here, with the toy among the studies."""
+    for name, value in environment(project).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(STUDIES, "toy", toy_study.TOY)
+    return []
+
+
+def shell(*commands: str) -> list[str]:
+    """A program in the place of Snakemake."""
+    return [sys.executable, "-c", "\n".join(commands)]
+
+
+def test_jobs_that_were_never_begun_are_a_failure(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = in_process(toy, monkeypatch)
+    monkeypatch.setenv("STC_LAB_RUNS", str(toy / "runs-refused"))
+    store = Store(toy / "runs-refused" / "toy-quick")
+    root = (
+        "import sys; sys.path.insert(0, '.'); from pathlib import Path; from stc_lab.experiments.one_job import run_job"
+    )
+    one = shell(
+        root, f"run_job(Path({str(store.plan)!r}), 'root')", "print('sbatch: error: no such partition')", "sys.exit(1)"
+    )
+    monkeypatch.setattr(batch, "_command", lambda *_: one)
+    assert not batch.reproduce("toy", "quick", write=said.append)
+    (line,) = [line for line in said if line.startswith("FAILED")]
+    assert line.startswith("FAILED: never begun: walk-0, walk-1") and "no such partition" in line
+    assert store.job("root").is_dir()
+
+
+def test_a_job_that_was_killed_is_named_with_its_cell(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = in_process(toy, monkeypatch)
+    monkeypatch.setenv("STC_LAB_RUNS", str(toy / "runs-killed"))
+    store = Store(toy / "runs-killed" / "toy-quick")
+    identity = identities(toy_study.toy_jobs("quick"))["root"]
+    cells = [{"cell_type": "code", "source": ["begin()\n", "end()"], "metadata": {"papermill": {"start_time": "now"}}}]
+    working = store.working("root", identity)
+    working.mkdir(parents=True)
+    (working / "executed.ipynb").write_text(json.dumps({"cells": cells}))
+    store.state("root").parent.mkdir(parents=True)
+    state = {"state": "running", "attempt": 2, "pid": 0, "at": 0}
+    write = f"from pathlib import Path; p = Path({str(store.state('root'))!r}); p.parent.mkdir(exist_ok=True)"
+    monkeypatch.setattr(batch, "_command", lambda *_: shell(write, f"p.write_text({json.dumps(json.dumps(state))})"))
+    assert not batch.reproduce("toy", "quick", write=said.append)
+    assert any("FAILED: job root, notebook jobs/root.ipynb, in cell In [1] ('begin()'): its process" in x for x in said)
+    assert store.failed("root").is_file()
+
+
+def test_half_done_work_from_other_beginnings_is_not_gone_on_with(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_process(toy, monkeypatch)
+    store, jobs = Store(toy / "runs-other" / "toy-quick"), toy_study.toy_jobs("quick")
+    monkeypatch.setenv("STC_LAB_RUNS", str(store.folder.parent))
+    known = store.write_plan("toy", "quick", jobs)
+    assert run_job(store.plan, "root")
+    working = store.working("walk-0", known["walk-0"])
+    for needs, first in (({"root": "another day"}, 1), (None, 31)):
+        steps = toy / f"steps-{first}"
+        monkeypatch.setenv("TOY_STEPS", str(steps))
+        shutil.rmtree(store.job("walk-0"), ignore_errors=True)
+        working.mkdir(parents=True)
+        (working / "checkpoint.json").write_text(json.dumps({"step": 30, "value": walked(0, 30)}))
+        now = {"root": json.loads((store.job("root") / "environment.json").read_text())["finished"]}
+        (working / "checkpoint.needs.json").write_text(json.dumps(needs or now))
+        assert run_job(store.plan, "walk-0")
+        assert steps.read_text().splitlines()[0] == f"0 {first}"
+        assert json.loads((store.job("walk-0") / "metrics.json").read_text())["value"] == 100 + walked(0, 40)
+        assert json.loads((store.job("walk-0") / "environment.json").read_text())["resumed"] is (needs is None)
+
+
+def test_a_full_disk_is_told_as_what_it_is(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_process(toy, monkeypatch)
+    store = Store(toy / "runs-full" / "toy-quick")
+    monkeypatch.setenv("STC_LAB_RUNS", str(store.folder.parent))
+    store.write_plan("toy", "quick", toy_study.toy_jobs("quick"))
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(one_job, "replace_folder", no_space)
+    with pytest.raises(OSError, match="No space"):
+        run_job(store.plan, "root")
+    state = read_state(store.state("root"))
+    assert state["state"] == "failed" and "No space left on device" in state["error"]
 
 
 def count_lines(path: Path) -> int:

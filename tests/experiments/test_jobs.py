@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stc_lab.experiments.batch import reproduce
 from stc_lab.experiments.jobs import STUDIES, Job, check_jobs, identities, pasad_jobs, without
 from stc_lab.experiments.progress import Pace, Watch, in_words, time_left
 from stc_lab.experiments.report import write_json
-from stc_lab.experiments.store import Store, finished
+from stc_lab.experiments.store import Store, finished, finished_among
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks" / "jobs").glob("*.ipynb"))
 
@@ -98,13 +99,13 @@ def test_progress_is_told_once_for_each_event(tmp_path: Path) -> None:
         store.state(name).parent.mkdir(exist_ok=True)
         write_json(store.state(name), {"state": state, "attempt": attempt, "at": time.time(), **more})
 
-    watch = Watch(store, jobs, {"root"}, workers=2)
+    watch = Watch(store, jobs, known, workers=2)
     assert watch.news() == []
     assert watch.standing() == "0 running, 0 failed, about 5 s left"  # two walks of 2 s at once, then a sum of 3 s
     say("walk-0", "running")
     say("walk-1", "running")
     assert watch.news() == [] and watch.standing().startswith("2 running, 0 failed")
-    say("walk-0", "done", seconds=20.0)
+    say("walk-0", "done", seconds=20.0, resumed=False)
     say("walk-1", "failed", error="a stone")
     done, failed = watch.news()
     assert done.startswith("[2/4] walk-0 done in 20 s; 1 running, 0 failed")
@@ -116,14 +117,23 @@ def test_progress_is_told_once_for_each_event(tmp_path: Path) -> None:
     say("walk-1", "failed", 2, error="a stone")
     (again,) = watch.news()
     assert again.startswith("[2/4] walk-1 FAILED; 0 running, 1 failed") and watch.failed == {"walk-1": "a stone"}
+    assert again.endswith("about 3 s left")  # of the sum, which makes do without it
+
+
+def test_what_a_resumed_job_took_teaches_nothing(tmp_path: Path) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    watch = Watch(store, jobs, store.write_plan("toy", "quick", jobs), workers=2)
+    store.state("walk-0").parent.mkdir(exist_ok=True)
+    write_json(store.state("walk-0"), {"state": "done", "attempt": 1, "at": 0.0, "seconds": 0.2, "resumed": True})
+    assert len(watch.news()) == 1 and watch.pace.measured("row") == 0
 
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_failure_between_two_looks_is_told_too(tmp_path: Path, seen: bool) -> None:
     store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
-    store.write_plan("toy", "quick", jobs)
+    known = store.write_plan("toy", "quick", jobs)
     store.state("root").parent.mkdir(exist_ok=True)
-    watch = Watch(store, jobs, set(), workers=2)
+    watch = Watch(store, jobs, known, workers=2)
     if seen:
         write_json(store.state("root"), {"state": "running", "attempt": 1, "at": time.time()})
         assert watch.news() == []
@@ -147,9 +157,31 @@ def test_a_new_recipe_and_again_forget_what_was_done(tmp_path: Path) -> None:
     store.write_plan("toy", "quick", changed)
     assert {path.name.split(".")[0] for path in (store.batch / "done").glob("*/*")} == {"root", "walk-1"}
     store.working("walk-0", known["walk-0"]).mkdir(parents=True)
-    store.forget()
+    store.write_plan("toy", "quick", jobs[:1])  # the last plan may have been one of less
+    store.forget(one.name for one in jobs)
     assert [path.name for path in store.folder.iterdir() if path.name != ".batch"] == ["plan.json"]
     assert not store.working("walk-0", known["walk-0"]).exists()
+
+
+def test_what_is_half_forgotten_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    known = store.write_plan("toy", "quick", jobs)
+    finish(store, "root", known["root"])
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # killed before anything else is removed
+    store.forget([])
+    assert store.job("root").is_dir() and not store.is_done("root", known["root"])
+
+
+def test_only_what_the_plan_has_done_can_be_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, jobs = Store(tmp_path / "toy-quick"), toy_study.toy_jobs("quick")
+    known = store.write_plan("toy", "quick", jobs)
+    monkeypatch.setenv("STC_LAB_STUDY_DIR", str(store.folder))
+    finish(store, "root", known["root"])
+    finish(store, "walk-0", "of another recipe")
+    assert finished("root") == store.job("root")
+    with pytest.raises(InputError, match="is not done"):
+        finished("walk-0")
+    assert finished_among("root", "walk-0", "nothing") == [store.job("root")]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +218,23 @@ def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(batch, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="snakemake is not installed"):
         reproduce("toy", "quick", write=lambda line: None)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("variable", ["STC_LAB_RUNS", "STC_LAB_FIGURES"])
+def test_folders_that_cannot_be_written_are_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    monkeypatch.setenv("STC_LAB_PROJECT", str(toy_study.write_toy(tmp_path / "project")))
+    for name in ("RUNS", "FIGURES"):
+        monkeypatch.setenv(f"STC_LAB_{name}", str(tmp_path / name))
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    monkeypatch.setitem(STUDIES, "toy", toy_study.TOY)
+    monkeypatch.setattr(batch, "_run", None)
+    with pytest.raises(InputError, match=r"nothing can be written into .*file") as caught:
+        reproduce("toy", "quick", write=lambda line: None)
+    assert variable in str(caught.value)
 
 
 @pytest.mark.bad_input

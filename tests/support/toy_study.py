@@ -20,6 +20,7 @@ import json, os, time
 from stc_lab.experiments.report import write_json
 from stc_lab.experiments.store import finished, keep, working_folder
 if mood == "sad": raise ValueError("a stone in the way")
+if mood == "gone": os._exit(9)  # the kernel, as the kernel of an operating system ends it
 folder = working_folder()
 at = folder / "checkpoint.json"
 state = json.loads(at.read_text()) if at.exists() else {"step": 0, "value": seed + 7}
@@ -47,17 +48,25 @@ NOTEBOOKS = {
     "row": ('seed = 0\nsteps = 10\nmood = "glad"', WALK),
     "sum": ('profile = "quick"', SUM),
 }
-PROFILES = {  # seeds, steps, the seed that fails
+PROFILES: dict[str, tuple[int, int, int | None]] = {  # seeds, steps, the seed that fails
     "quick": (2, 40, None),
     "long": (2, 250, None),
     "stony": (2, 10, 1),
+    "fallen": (2, 10, 1),
 }
+MOODS = {"stony": "sad", "fallen": "gone"}
 
 
 def toy_jobs(profile: str) -> list[Job]:
     seeds, steps, sad = PROFILES[profile]
     walks = [
-        Job(f"walk-{i}", "row", {"seed": i, "steps": steps, "mood": "sad" if i == sad else "glad"}, ("root",), 2)
+        Job(
+            f"walk-{i}",
+            "row",
+            {"seed": i, "steps": steps, "mood": MOODS[profile] if i == sad else "glad"},
+            ("root",),
+            2,
+        )
         for i in range(seeds)
     ]
     gathered = Job("sum", "sum", {"profile": profile}, tuple(job.name for job in walks), 3, gathers=True)
