@@ -1,6 +1,5 @@
-"""The same study on Slurm: the cluster of one node that `make slurm` sets up, or any other."""
+"""A study on Slurm: the cluster of one node that `make slurm` sets up, or any other."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_study
 
-from stc_lab.experiments.store import Store
+from stc_lab.experiments.jobs import pasad_jobs
+from stc_lab.experiments.pasad_results import planned_runs
+from stc_lab.experiments.store import Store, results
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "install-slurm"
 
@@ -25,27 +25,27 @@ def why_not() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
-def test_a_study_runs_on_slurm_within_its_time(tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_the_quick_study_of_the_paper_runs_on_slurm_within_its_time(tmp_path: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
-    project = toy_study.write_toy(tmp_path)
-    places = {"PROJECT": project, "RUNS": project / "runs", "FIGURES": project / "figures"}
-    surroundings = os.environ | {f"STC_LAB_{name}": str(path) for name, path in places.items()}
-    command = [sys.executable, toy_study.__file__, "reproduce", "toy", "--cluster", "slurm", "--jobs", "4"]
+    places = {"STC_LAB_RUNS": str(tmp_path / "runs"), "STC_LAB_FIGURES": str(tmp_path / "figures")}
     answer = subprocess.run(
-        command,
-        env=surroundings | {"TOY_STEPS": str(project / "steps")},
+        [Path(sys.executable).with_name("stc-lab"), "reproduce", "pasad", "--profile", "quick", "--cluster", "slurm"],
+        env=os.environ | places,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1150,
     )
-    store = Store(project / "runs" / "toy-quick")
+    store = Store(tmp_path / "runs" / "pasad-quick")
     log = (store.batch / "snakemake.log").read_text()
     assert answer.returncode == 0, answer.stdout + log
-    assert json.loads((store.job("sum") / "metrics.json").read_text())["walks"] == 2
-    assert log.count("has been submitted with SLURM jobid") == 4  # and nothing ran beside Slurm
-    assert "runtime=6" in log  # minutes: the limit that each job got
+    jobs = pasad_jobs("quick")
+    assert log.count("has been submitted with SLURM jobid") == len(jobs)  # and nothing ran beside Slurm
+    assert "runtime=6" in log  # minutes: the limit that a short job got
+    found = results("quick", tmp_path / "runs")
+    assert len(found) == planned_runs("quick") and all(0 < one["miou"] < 1 for one in found)
+    assert (tmp_path / "figures" / "pasad-quick" / "report.html").is_file()
 
 
 def test_the_script_keeps_to_loopback() -> None:
