@@ -1,16 +1,20 @@
 """The sentences of Pasad et al. 2020 that can be tested, and what the results of a study say to each.
 
 One rule for all. A claim comes down to an effect, a number per seed that is positive if the sentence holds (mIoU in
-points, a correlation, ...), and to the same effect of the control, the identity warp: what smoothing without geometry
-does. From Student's 95 % intervals over the seeds,
+points, a correlation, ...), and to the same effect of its controls. One of them must be beaten, or several: the
+identity warp, what smoothing without geometry does, and for what this kit found also self-distillation, where it was
+run. From Student's 95 % intervals over the seeds,
 
-- **shows**: the interval of the effect lies above 0, and so does that of effect minus control (where there is one);
-- **does not show**: one of the two intervals lies below the smallest effect worth having (`Claim.smallest`);
-- **inconclusive**: anything else, and whatever has fewer than 3 seeds or lacks a row.
+- **shows**: the interval of the effect lies above 0, and so does that of effect minus control for each control that
+  must be beaten;
+- **does not show**: otherwise, if one of these intervals lies below the smallest effect worth having
+  (`Claim.smallest`);
+- **inconclusive**: anything else, and whatever has fewer than 3 seeds or lacks a row; and what would not show, if the
+  effect may be larger than it was measured (`Effect.lower_bound`).
 
 A claim of several parts (each prior, each label count) shows if all parts do, and does not show if one does not. A
-claim that something is absent shows if the interval of the effect lies within the smallest effect on both sides of 0,
-and does not show if it lies on one side of 0 and is not so small.
+claim that there is no improvement shows if the interval of the effect lies below the smallest effect worth having;
+otherwise it does not show if the interval lies above 0. Verdicts are not corrected for the number of claims.
 """
 
 import math
@@ -22,10 +26,9 @@ import numpy as np
 
 from stc_lab.experiments.pasad_results import Result
 from stc_lab.experiments.published import PAPER
-from stc_lab.experiments.statistics import Gain, paired_gain
+from stc_lab.experiments.statistics import FEWEST, Gain, paired_gain
 
 Word = Literal["shows", "does not show", "inconclusive"]
-FEWEST = 3  # seeds
 BySeed = Mapping[int, float]
 
 
@@ -35,8 +38,16 @@ class Effect:
 
     name: str
     values: BySeed  # positive: as the paper has it
-    controls: Mapping[str, BySeed] = field(default_factory=dict)  # the first must be beaten, the others are shown
+    controls: Mapping[str, BySeed] = field(default_factory=dict)  # all that have a value are shown
     missing: str = ""  # what is lacking, in words; then there is no verdict
+    must_beat: tuple[str, ...] | None = None  # controls, by name; None: the first of them
+    lower_bound: bool = False  # a value may be larger than it is given
+    note: str = ""  # said beside the numbers
+
+    @property
+    def to_beat(self) -> tuple[str, ...]:
+        """The controls that must be beaten."""
+        return tuple(self.controls)[:1] if self.must_beat is None else self.must_beat
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Claim:
     effects: Callable[[Sequence[Result]], list[Effect]]
     unit: str = "points of mIoU"
     smallest: float = 0.5  # the smallest effect worth having, in that unit
-    absent: bool = False  # the sentence says that there is no effect
+    absent: bool = False  # the sentence says that there is no improvement
     paper: str = PAPER
 
 
@@ -61,9 +72,10 @@ class Part:
     name: str
     word: Word
     gain: Gain | None  # of the effect; None without a seed
-    over_control: Gain | None  # effect minus the first control, seed by seed
+    over: Mapping[str, Gain]  # effect minus each control that must be beaten, seed by seed
     controls: Mapping[str, Gain]
     missing: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,28 +114,30 @@ def verdict(claim: Claim, results: Sequence[Result]) -> Verdict:
 def _judged(effect: Effect, claim: Claim) -> Part:
     gain = _gain(effect.values)
     controls = {name: found for name, of in effect.controls.items() if (found := _gain(of)) is not None}
-    over, missing = None, effect.missing
-    if effect.controls and not missing:
-        name, first = next(iter(effect.controls.items()))
-        both = sorted(effect.values.keys() & first.keys())
+    over, missing = {}, effect.missing
+    for name in effect.to_beat:
+        control = effect.controls.get(name, {})
+        both = sorted(effect.values.keys() & control.keys())
         if both:
-            over = paired_gain([first[s] for s in both], [effect.values[s] for s in both])
-        else:
+            over[name] = paired_gain([control[s] for s in both], [effect.values[s] for s in both])
+        elif not missing and gain is not None:
             missing = f"no seed of the control {name!r}"
     if gain is None and not missing:
         missing = "no seed"
-    word = "inconclusive" if missing or gain is None else _word(gain, over, claim)
-    return Part(effect.name, word, gain, over, controls, missing)
+    word = "inconclusive" if missing or gain is None else _word(gain, list(over.values()), claim)
+    notes = [effect.note] if effect.note else []
+    if effect.lower_bound:
+        notes.append("a seed's value is only a lower bound")
+        word = "inconclusive" if word == "does not show" else word
+    return Part(effect.name, word, gain, over, controls, missing, ", ".join(notes))
 
 
-def _word(gain: Gain, over: Gain | None, claim: Claim) -> Word:
-    intervals = [gain, *([] if over is None else [over])]
+def _word(gain: Gain, over: Sequence[Gain], claim: Claim) -> Word:
+    intervals = [gain, *over]
     if any(one.n < FEWEST for one in intervals):
         return "inconclusive"
     if claim.absent:
-        if -claim.smallest < gain.low and gain.high < claim.smallest:
-            return "shows"
-        return "does not show" if gain.above_zero or gain.below_zero else "inconclusive"
+        return "shows" if gain.high < claim.smallest else "does not show" if gain.above_zero else "inconclusive"
     if all(one.above_zero for one in intervals):
         return "shows"
     return "does not show" if any(one.high < claim.smallest for one in intervals) else "inconclusive"
@@ -134,22 +148,27 @@ def _gain(values: BySeed) -> Gain | None:
 
 
 def _part_text(part: Part, unit: str) -> str:
-    if part.missing or part.gain is None:
-        return f"{part.name}: not measured ({part.missing or 'no seed'})"
     gain = part.gain
+    if gain is None:
+        return f"{part.name}: not measured ({'; '.join(one for one in (part.missing, part.note) if one)})"
     if math.isnan(gain.low):
         words = f"{part.name}: {_number(gain.mean)} {unit} in one seed, which has no interval"
     else:
-        interval = f"[{_number(gain.low)}, {_number(gain.high)}]"
-        words = f"{part.name}: {_number(gain.mean)} {unit}, 95 % interval {interval}, {gain.n} seeds"
-    if part.controls:
-        name, control = next(iter(part.controls.items()))
-        words += f" ({name} {_number(control.mean)}"
-        if part.over_control is not None and not math.isnan(part.over_control.low):
-            over = part.over_control
-            words += f", difference {_number(over.mean)} [{_number(over.low)}, {_number(over.high)}]"
-        words += ")"
-    return words
+        words = f"{part.name}: {_number(gain.mean)} {unit}, 95 % interval {_interval(gain)}, {gain.n} seeds"
+    beside = [_control_text(name, control, part.over.get(name)) for name, control in part.controls.items()]
+    beside += [one for one in (part.missing, part.note) if one]
+    return f"{words} ({'; '.join(beside)})" if beside else words
+
+
+def _control_text(name: str, control: Gain, over: Gain | None) -> str:
+    words = f"{name} {_number(control.mean)}"
+    if over is None or math.isnan(over.low):
+        return words
+    return f"{words}, difference {_number(over.mean)} {_interval(over)}"
+
+
+def _interval(gain: Gain) -> str:
+    return f"[{_number(gain.low)}, {_number(gain.high)}]"
 
 
 def _number(value: float) -> str:

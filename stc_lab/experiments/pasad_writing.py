@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 _READ = (
     "Mean over seeds ± standard deviation; gains over the baseline that was trained on for the same steps, paired by "
 )
-_READ += "seed, with Student's 95 % interval. Everything in per cent."
+_READ += "seed, with Student's 95 % interval. Everything in per cent. Intervals are over seeds on the same training "
+_READ += "rooms and the same test rooms; verdicts are not corrected for the number of claims."
 _CAPTIONS = {
     "table_1": f"Mean IoU over labelled frames, and as printed in Table 1 (ScanNet). {_READ}",
     "table_2": f"The parts of the loss at one label count, and as printed in Table 2 (ScanNet). {_READ}",
-    "label_equivalence": "How many labels of the continued baseline a row is worth. Factor: labels / labels used; a "
-    "bound where the baseline's curve ends; 95 % interval by the bootstrap over seeds. Printed: the same look-up on "
-    "Table 1.",
+    "label_equivalence": "How many labels of the continued baseline a row is worth. Each seed is looked up on its own "
+    "curve. Factor: labels / labels used, 2 to the mean number of doublings, with 2 to its Student's 95 % interval. "
+    "Bound: the mean lies beyond the highest or lowest count; the curve is extended straight, and the number is an "
+    "extrapolation. Printed: the look-up on Table 1, not extended.",
     "class_gains": "Gain of the IoU of each class by consistency at the lowest label count, in points and relative to "
     "the continued baseline, beside the control; everything in per cent.",
     "claims": "The paper's sentences, and what these results say to them by the rule of stc_lab.experiments.claims.",

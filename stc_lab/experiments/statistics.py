@@ -1,12 +1,14 @@
-"""What few seeds can say: means with their spread, paired gains with an interval, and whether an order shows."""
+"""What few seeds can say: means with their spread, and paired gains with an interval."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stc_lab.errors import InputError
+
+FEWEST = 3  # seeds from which anything is concluded
 
 
 @dataclass(frozen=True)
@@ -83,46 +85,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(known) - rank) * p))
         corrected[i] = largest
     return corrected
-
-
-@dataclass(frozen=True)
-class Ordering:
-    """Whether rows come in an order that was foretold."""
-
-    tau: float  # Kendall's tau-b of the foretold values and the means, -1..1; NaN if one side is all equal
-    pairs: int  # pairs of rows whose means stand as foretold
-    of: int  # pairs that were foretold
-    p_value: float  # Page's trend test over the seeds, one-sided; NaN below 2 seeds or 3 rows
-    seeds: int
-
-
-def ordering(foretold: Mapping[str, float], values: Mapping[str, Sequence[float]]) -> Ordering:
-    """Hold the values of rows, one for each seed in one order, against the foretold value of each row.
-
-    Page's test ranks the rows within each seed, so that what a seed does to all of them is nothing. `foretold` values
-    must differ from each other.
-    """
-    names = list(foretold)
-    if set(names) != set(values) or len(names) < 2:
-        raise InputError(f"the same rows, at least 2, are expected on both sides, got {names} and {list(values)}")
-    if len({len(row) for row in values.values()}) != 1 or not len(values[names[0]]):
-        raise InputError(f"each row needs as many seeds, got {[len(values[name]) for name in names]}")
-    if len(set(foretold.values())) != len(names):
-        raise InputError("two rows are foretold equal: they have no order", hint="leave one of them out")
-    from scipy.stats import kendalltau, page_trend_test, rankdata
-
-    told = np.array([foretold[name] for name in names])
-    data = np.array([list(values[name]) for name in names], dtype=np.float64).T  # seeds x rows
-    means = data.mean(axis=0)
-    upper = np.triu_indices(len(names), 1)
-    agree = np.sign(np.subtract.outer(told, told)[upper]) * np.sign(np.subtract.outer(means, means)[upper])
-    p_value = math.nan
-    if len(data) >= 2 and len(names) >= 3:
-        ranks = rankdata(data, axis=1)  # ties share the mean of their ranks
-        tied = bool((np.diff(np.sort(data, axis=1), axis=1) == 0).any())  # SciPy's exact p-value knows no ties
-        test = page_trend_test(
-            ranks, ranked=True, predicted_ranks=rankdata(told).astype(int), method="asymptotic" if tied else "auto"
-        )
-        p_value = float(test.pvalue)
-    tau = float(kendalltau(told, means).statistic) if np.ptp(means) > 0 else math.nan
-    return Ordering(tau, int((agree > 0).sum()), len(agree), p_value, len(data))

@@ -22,9 +22,10 @@ from stc_lab.experiments.pasad_tables import table_1
 from stc_lab.experiments.published import BASELINE, CONTINUED, METHOD, SHARES, TABLE_1
 from stc_lab.experiments.statistics import mean_of
 from stc_lab.plots.row_looks import dress, label_axis, line_of, look_of, nothing_yet
-from stc_lab.plots.template import WIDTH
+from stc_lab.plots.template import QUIET_INK, WIDTH
 
 NO_RESULTS = "no results yet"
+_LOG_2 = math.log10(2)
 _APART = 1.018  # factor between the x of two rows at one count, so that their error bars stand side by side
 
 
@@ -117,9 +118,10 @@ def equivalence_figure(
     width: int = WIDTH,
     height: int = 450,
 ) -> go.Figure:
-    """How many times the labels the baseline needs for the same score, with the bootstrap's interval; bounds open.
+    """How many times the labels the continued baseline needs for the same score, with Student's interval of its log.
 
-    Beside it the same from the printed Table 1.
+    Open markers are extrapolations: the mean lies beyond the curve, which is extended straight. Beside it the same
+    from the printed Table 1, which is not extended. Bars that go on for long are cut off by the axis.
     """
     figure = make_subplots(
         rows=1,
@@ -129,12 +131,12 @@ def equivalence_figure(
         subplot_titles=["here: rooms", "from the printed scores: ScanNet"],
         shared_yaxes=True,
     )
-    drawn = 0
+    reached = [1.0]
     for number, row in enumerate(rows):
         found = label_equivalence(results, row, strength=EQUAL).rows
         if not found:
             continue
-        drawn += 1
+        reached += [one.factor for one in found]
         shift = _APART ** (number - (len(rows) - 1) / 2)
         above = [_bar(one.high - one.factor) for one in found]
         below = [_bar(one.factor - one.low) for one in found]
@@ -143,8 +145,8 @@ def equivalence_figure(
             [one.count * shift for one in found],
             [one.factor for one in found],
             error_y={"array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 4},
-            customdata=[[one.count, one.labels, one.side] for one in found],
-            hovertemplate=row + ", %{customdata[0]} labels: worth %{customdata[2]} %{customdata[1]:.0f}<extra></extra>",
+            customdata=[[one.count, one.labels, " (extrapolated)" if one.side else ""] for one in found],
+            hovertemplate=row + ", %{customdata[0]} labels: worth %{customdata[1]:.0f}%{customdata[2]}<extra></extra>",
             legendgroup=row,
         )
         symbol = look_of(row).symbol
@@ -153,7 +155,12 @@ def equivalence_figure(
     printed = published_equivalence(TABLE_1, SHARES)
     factors = [one.labels / share for share, one in printed.items()]
     figure.add_trace(line_of(METHOD, list(SHARES), factors, showlegend=False), row=1, col=2)
-    if not drawn:
+    reached += factors
+    if len(reached) > 1 + len(factors):
+        extrapolated = {"symbol": "circle-open", "size": 9, "color": QUIET_INK}
+        name = "open: extrapolated, beyond the baseline's curve"
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=extrapolated), row=1, col=1)
+    else:
         nothing_yet(figure, NO_RESULTS, shared=True)
     for column in (1, 2):
         figure.add_hline(y=1, line={"color": look_of(CONTINUED).colour, "width": 1.5}, row=1, col=column)
@@ -161,8 +168,12 @@ def equivalence_figure(
     figure.update_xaxes(
         type="log", tickvals=list(SHARES), ticktext=[f"{s:g}" for s in SHARES], title_text="labels (%)", row=1, col=2
     )
+    low, high = math.log10(min(0.5, *reached) / 1.5), math.log10(max(4.0, *reached) * 1.5)
+    powers = range(math.floor(low / _LOG_2), math.ceil(high / _LOG_2) + 1)
+    ticks = {"tickvals": [2.0**power for power in powers], "ticktext": [_ratio(power) for power in powers]}
+    figure.update_yaxes(type="log", range=[low, high], **ticks)
     figure.update_yaxes(title_text="labels replaced / labels used", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, lines=2, above=36)
+    return dress(figure, title=title, width=width, height=height, lines=3, above=36)
 
 
 def efficiency_words(results: Sequence[Result]) -> str:
@@ -198,13 +209,19 @@ def gain_words(results: Sequence[Result]) -> str:
 
 def equivalence_words(results: Sequence[Result]) -> str:
     """What the factors show, in words."""
-    parts = []
+    parts, beyond = [], False
     for row in (METHOD, BEST):
         found = label_equivalence(results, row).rows
-        listed = ", ".join(f"{(one.side + ' ') if one.side else ''}{one.factor:.1f} at {one.count}" for one in found)
+        listed = ", ".join(f"{one.factor:.1f}{'*' if one.side else ''} at {one.count}" for one in found)
+        beyond = beyond or any(one.side for one in found)
         if found:
             parts.append(f"{row} {listed}")
-    return f"How many times the labels that a row used the baseline needs: {'; '.join(parts) or NO_RESULTS}."
+    words = f"How many times the labels that a row used the continued baseline needs: {'; '.join(parts) or NO_RESULTS}."
+    return words + (" With *: extrapolated, beyond the ends of the baseline's curve." if beyond else "")
+
+
+def _ratio(power: int) -> str:
+    return f"{2**power}" if power >= 0 else f"1/{2**-power}"
 
 
 def _bar(value: float) -> float:

@@ -21,6 +21,7 @@ from made_up_pasad import (
 from stc_lab.experiments.claims import Claim, Effect, Verdict, slope, verdict
 from stc_lab.experiments.pasad_claims import CLAIMS, FINDINGS, claim_called, said, verdicts
 from stc_lab.experiments.pasad_profiles import BEST
+from stc_lab.experiments.pasad_results import BEST_IDENTITY, BEST_LEARNED, DISTILLED
 from stc_lab.experiments.published import TABLE_2
 
 
@@ -72,12 +73,40 @@ def test_the_rule(values: dict[int, float], control: dict[int, float] | None, wo
         (ABOUT_0, "shows"),
         (ABOUT_2, "does not show"),
         (WIDE, "inconclusive"),
-        (seeds(0.3, 0.4, 0.5), "does not show"),  # small, but surely not 0
+        (seeds(-2.0, -2.1, -1.9), "shows"),  # a loss is no improvement
+        (seeds(-5.0, -1.0, -3.0, -2.0), "shows"),  # nor is a loss of whatever size
+        (seeds(0.19, 0.2, 0.21), "shows"),  # surely not 0, and surely smaller than what is worth having
+        (seeds(0.3, 0.4, 0.5), "does not show"),  # may be smaller, but surely not 0
         (seeds(-0.1, 0.3, 0.5), "inconclusive"),  # its interval holds 0, and reaches beyond the smallest effect
     ],
 )
 def test_the_rule_for_what_is_absent(values: dict[int, float], word: str) -> None:
     assert judged(values, absent=True).word == word
+
+
+@pytest.mark.parametrize(
+    ("second", "word"),
+    [(ABOUT_0, "shows"), (ABOUT_2, "does not show"), (WIDE, "inconclusive"), ({}, "inconclusive")],
+)
+def test_each_control_that_must_be_beaten_decides(second: dict[int, float], word: str) -> None:
+    def of(*to_beat: str) -> Verdict:
+        controls = {"first": ABOUT_0, "second": second, "third": ABOUT_2}
+        effect = Effect("it", ABOUT_2, controls, must_beat=to_beat)
+        return verdict(Claim("c", "It is so.", "here", {}, lambda _: [effect]), [])
+
+    assert of("first", "second").word == word and of("second", "first").word == word
+    assert of("first").word == "shows" and of("first", "third").word == "does not show"
+    assert of().word == "shows" and of("nothing of the kind").word == "inconclusive"
+
+
+def test_what_may_be_larger_is_never_said_not_to_show() -> None:
+    def of(values: dict[int, float], *, lower_bound: bool) -> Verdict:
+        effect = Effect("it", values, lower_bound=lower_bound)
+        return verdict(Claim("c", "It is so.", "here", {}, lambda _: [effect]), [])
+
+    assert of(ABOUT_0, lower_bound=False).word == "does not show"
+    assert of(ABOUT_0, lower_bound=True).word == "inconclusive" and of(ABOUT_2, lower_bound=True).word == "shows"
+    assert "a seed's value is only a lower bound" in of(ABOUT_0, lower_bound=True).text
 
 
 def test_parts_together() -> None:
@@ -107,6 +136,17 @@ def test_the_text_says_numbers_controls_and_what_is_missing() -> None:
     assert "identity warp +0.00, difference +2.00" in text
     assert "not measured (no results)" in judged({}, missing="no results").text
     assert "one seed, which has no interval" in judged(seeds(1.0)).text
+    assert "+2.00" in judged(ABOUT_2, {}).text and "no seed of the control 'identity warp'" in judged(ABOUT_2, {}).text
+
+
+def test_the_text_shows_every_control_and_how_far_those_to_beat_lie_below() -> None:
+    controls = {"a": seeds(-3.0, -3.1, -2.9), "b": ABOUT_0, "c": seeds(1.0, 1.2, 1.1), "d": {}}
+    effect = Effect("it", ABOUT_2, controls, must_beat=("a", "c"), note="so it is")
+    text = verdict(Claim("c", "It is so.", "here", {}, lambda _: [effect]), []).text
+    inside = text.split("4 seeds (")[1]
+    a, b, c, note = inside.removesuffix(").").split("; ")
+    assert a.startswith("a -3.00, difference +5.00 [+4.75") and b == "b +0.00" and note == "so it is"
+    assert c.startswith("c +1.10, difference +0.90 [") and "d" not in inside.replace("difference", "")
 
 
 def words(results: list[dict[str, object]]) -> dict[str, str]:
@@ -179,17 +219,76 @@ def test_rare_labels_need_recall() -> None:
     for one in study:
         if one["row"] == METHOD and one["count"] == COUNTS[0]:
             one["recall"] = one["recall"] | {"lamp": 0.9, "plant": None}
-    assert verdict(claim, study).word == "shows"
+    found = verdict(claim, study)
+    assert found.word == "shows" and "mean recall of all classes under 5 %" in found.text
+    assert "baseline continued with 1600" in found.text and "stronger" in claim.place
 
 
 def test_labels_replaced_are_judged_in_doublings() -> None:
-    found = words(made_up_study({METHOD: 0.05, IDENTITY: 0.0}, noise=1e-3))
-    assert found["replaces labels"] == "shows" and found["four times the labels"] == "does not show"
+    assert words(made_up_study({METHOD: 0.05, IDENTITY: 0.0}, noise=1e-3))["replaces labels"] == "shows"
     (part,) = verdict(claim_called("replaces labels"), made_up_study({METHOD: 0.05, IDENTITY: 0.0})).parts
     assert part.gain is not None and part.gain.mean == pytest.approx(1)  # five points are a doubling
-    (four,) = verdict(claim_called("four times the labels"), made_up_study({METHOD: 0.10})).parts
-    assert four.gain is not None and four.gain.mean == pytest.approx(0)
-    assert words(made_up_study({METHOD: 0.12, IDENTITY: 0.0}, noise=1e-3))["four times the labels"] == "shows"
+    alike = made_up_study({METHOD: 0.05, IDENTITY: 0.05}, noise=1e-3)
+    assert words(alike)["replaces labels"] == "does not show"
+
+
+def test_losses_beyond_the_curve_count_in_full() -> None:
+    """Four points lost with the fewest labels, one won with any other: nothing is won on the whole."""
+    study = made_up_study({METHOD: 0.01, IDENTITY: -0.2}, noise=1e-4)
+    for one in study:
+        if one["row"] == METHOD and one["count"] == COUNTS[0]:
+            one["miou"] -= 0.05
+    found = verdict(claim_called("replaces labels"), study)
+    (part,) = found.parts
+    assert found.word == "does not show" and part.gain is not None and part.gain.mean == pytest.approx(0, abs=0.01)
+    assert part.controls[IDENTITY].mean == pytest.approx(-4, abs=0.01)
+
+
+def four_times(gain: float, control: float = 0.0, *, counts: tuple[int, ...] = COUNTS) -> Verdict:
+    study = made_up_study({METHOD: gain, IDENTITY: control}, noise=1e-3, counts=counts)
+    return verdict(claim_called("four times the labels"), study)
+
+
+@pytest.mark.parametrize(
+    ("gain", "control", "word"),
+    [
+        (0.10, 0.0, "shows"),  # two doublings: exactly four times
+        (0.12, 0.0, "shows"),
+        (0.05, 0.0, "does not show"),
+        (0.08, 0.0, "does not show"),
+        (0.10, 0.10, "does not show"),  # the control replaces as many
+        (0.10, 0.085, "shows"),
+    ],
+)
+def test_four_times_the_labels_are_two_doublings(gain: float, control: float, word: str) -> None:
+    found = four_times(gain, control)
+    (part,) = found.parts
+    assert found.word == word and part.gain is not None
+    assert part.gain.mean == pytest.approx(gain / 0.05 - 1.8, abs=0.05)
+    assert part.over[IDENTITY].mean == pytest.approx((gain - control) / 0.05, abs=0.05)
+    assert claim_called("four times the labels").published == {"doublings at the best share": 2.0}
+
+
+def test_four_times_the_labels_can_only_be_seen_where_the_curve_has_so_many() -> None:
+    study = made_up_study({METHOD: 0.05, IDENTITY: 0.0}, noise=1e-3)
+    for one in study:
+        one["miou"] += 0.5 * (one["row"] == METHOD and one["count"] in (800, 1600))  # ten doublings, all beyond
+    (part,) = verdict(claim_called("four times the labels"), study).parts
+    assert part.gain is not None and part.gain.mean == pytest.approx(-0.8, abs=0.05)
+    assert "no count whose fourfold lies on the curve" in four_times(0.10, counts=(50, 100)).text
+    lost = [one for one in study if one["row"] != IDENTITY]
+    assert verdict(claim_called("four times the labels"), lost).word == "inconclusive"
+
+
+@pytest.mark.parametrize(("first", "word"), [(1.95, "does not show"), (2.05, "inconclusive")])
+def test_a_seed_beyond_the_highest_count_keeps_four_times_open(first: float, word: str) -> None:
+    study = made_up_study({METHOD: -0.05, IDENTITY: -0.2})
+    for one in study:
+        if one["row"] == METHOD and one["count"] == 400:
+            one["miou"] = base_score(400, one["seed"]) + 0.05 * (first if one["seed"] == 0 else 1.2)
+    found = verdict(claim_called("four times the labels"), study)
+    assert found.word == word and "doublings at 400 labels" in found.text
+    assert ("only a lower bound" in found.text) == (first > 2)
 
 
 def test_the_best_that_was_found_must_beat_its_own_control() -> None:
@@ -204,6 +303,33 @@ def test_the_best_that_was_found_must_beat_its_own_control() -> None:
     ]
     found = verdict(claim_called("the best that was found, learned geometry"), some)
     assert found.word == "shows" and len(found.parts) == 2  # the counts at which it was run
+
+
+def best_study(distilled: float, *counts: int) -> list[dict[str, object]]:
+    """The best gains three points; its own control is harmed; self-distillation was run at some counts."""
+    gains = {BEST: 0.03, BEST_LEARNED: 0.03, BEST_IDENTITY: -0.04, DISTILLED: distilled}
+    study = made_up_study(gains, noise=1e-4)
+    return [one for one in study if one["row"] != DISTILLED or one["count"] in counts]
+
+
+@pytest.mark.parametrize("name", ["across the range", "learned geometry", "replaces labels"])
+def test_the_best_must_beat_self_distillation_where_that_was_run(name: str) -> None:
+    claim = claim_called(next(one.name for one in FINDINGS if name in one.name))
+    assert verdict(claim, best_study(0.0, 100, 400)).word == "shows"
+    assert verdict(claim, best_study(0.03, 100, 400)).word == "does not show"
+    assert verdict(claim, best_study(0.03)).word == "shows"  # not a failure where it was not run
+    text = verdict(claim, best_study(0.01, 100, 400)).text
+    assert "best found, identity warp -" in text and "self-distillation +" in text
+    assert ("no self-distillation to compare with" in text) == (name != "learned geometry") or "at 50 labels" in text
+    assert "no self-distillation" not in verdict(claim, best_study(0.01, *COUNTS)).text
+
+
+def test_equalised_rows_say_whose_control_they_lean_on() -> None:
+    study = made_up_study({METHOD: 0.03, IDENTITY: 0.0}, ablation=dict.fromkeys(TABLE_2_ROWS, 0.02), noise=1e-4)
+    assert "identity warp at equal weight" in said(study, "each prior helps, equalised")
+    assert "identity warp at equal weight" not in said(study, "each prior helps")
+    study += [result(IDENTITY, 50, seed, base_score(50, seed), strength="equalised") for seed in range(5)]
+    assert "identity warp at equal weight" not in said(study, "each prior helps, equalised")
 
 
 def test_a_slope_is_the_fall_for_each_doubling() -> None:

@@ -116,6 +116,10 @@ def test_every_table_is_written(tmp_path: Path) -> None:
     for table in saved.values():
         assert table.html.read_text(encoding="utf-8").count("<table>") == 1
         assert table.markdown.read_text(encoding="utf-8").count("| ---") >= 1
+    for name in ("table_1", "table_2"):
+        text = saved[name].markdown.read_text(encoding="utf-8")
+        assert "the same test rooms" in text and "not corrected for the number of claims" in text
+    assert "extrapolation" in saved["label_equivalence"].markdown.read_text(encoding="utf-8")
     assert not list(tmp_path.glob(".*"))
 
 
@@ -141,7 +145,8 @@ def test_the_report_has_verdicts_tables_and_figures(tmp_path: Path) -> None:
 def test_the_factor_and_the_classes() -> None:
     table = equivalence_table(STUDY)
     own = line(table, row=METHOD, labels=100)
-    assert own["factor"] == pytest.approx(2**0.2) and own["published factor"] == pytest.approx(2.0, abs=0.05)
+    assert [own[name] for name in ("factor", "factor low", "factor high")] == pytest.approx([2**0.2] * 3)
+    assert own["published factor"] == pytest.approx(2.0, abs=0.05)
     classes = gains_table(STUDY)
     assert list(classes["class"]) == ["wall", "floor", "door", "lamp", "plant"]
     assert list(classes["gain"]) == pytest.approx([1] * 5) and list(classes["gain, identity warp"]) == pytest.approx(

@@ -1,4 +1,4 @@
-"""Paired gains and orders, against SciPy and against what must not change them."""
+"""Paired gains, against SciPy and against what must not change them."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stc_lab.errors import InputError
-from stc_lab.experiments.statistics import holm, mean_of, ordering, paired_gain
+from stc_lab.experiments.statistics import holm, mean_of, paired_gain
 
 scores = st.floats(-100, 100, allow_nan=False)
 pairs = st.lists(st.tuples(scores, scores), min_size=2, max_size=8)
@@ -76,31 +76,6 @@ def test_holm_against_the_textbook() -> None:
     assert holm([]) == []
 
 
-def test_an_order_that_holds_in_every_seed() -> None:
-    told = {"c": 3.0, "a": 1.0, "b": 2.0}
-    found = ordering(told, {"a": [1, 11, 21], "b": [2, 12, 22], "c": [3, 13, 23]})
-    assert (found.tau, found.pairs, found.of, found.seeds) == (1, 3, 3, 3)
-    data = np.array([[1, 2, 3]] * 3)
-    assert found.p_value == pytest.approx(stats.page_trend_test(data, method="exact").pvalue)
-    turned = ordering(told, {"a": [3, 13, 23], "b": [2, 12, 22], "c": [1, 11, 21]})
-    assert (turned.tau, turned.pairs) == (-1, 0) and turned.p_value > 0.9
-
-
-def test_an_order_is_judged_within_the_seeds() -> None:
-    told = {"a": 1.0, "b": 2.0, "c": 3.0}
-    values = {"a": [1.0, 50.0], "b": [2.0, 51.0], "c": [3.0, 52.0]}
-    assert ordering(told, values).p_value == ordering(told, {k: [v[0], v[1] - 49] for k, v in values.items()}).p_value
-
-
-def test_orders_without_a_test() -> None:
-    told = {"a": 1.0, "b": 2.0, "c": 3.0}
-    assert math.isnan(ordering(told, {"a": [1], "b": [2], "c": [3]}).p_value)  # one seed
-    level = ordering(told, {"a": [1, 1], "b": [1, 1], "c": [1, 1]})
-    assert math.isnan(level.tau) and level.pairs == 0
-    tied = ordering(told, {"a": [1, 1], "b": [1, 2], "c": [3, 3]})
-    assert 0 < tied.p_value < 0.2
-
-
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("base", "other"), [([], []), ([1.0], [1.0, 2.0]), ([math.nan], [1.0]), ([1.0, 2.0], [1.0, math.inf])]
@@ -114,9 +89,3 @@ def test_pairs_that_are_none(base: list[float], other: list[float]) -> None:
 def test_other_bad_input() -> None:
     with pytest.raises(InputError, match="confidence"):
         paired_gain([1.0], [2.0], confidence=95)
-    with pytest.raises(InputError, match="same rows"):
-        ordering({"a": 1, "b": 2}, {"a": [1]})
-    with pytest.raises(InputError, match="as many seeds"):
-        ordering({"a": 1, "b": 2}, {"a": [1], "b": [1, 2]})
-    with pytest.raises(InputError, match="foretold equal"):
-        ordering({"a": 1, "b": 1}, {"a": [1], "b": [1]})

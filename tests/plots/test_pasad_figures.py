@@ -17,8 +17,8 @@ from stc_lab.experiments.class_gains import class_gains
 from stc_lab.experiments.label_reach import label_reach
 from stc_lab.experiments.pasad_gallery import GalleryFrame
 from stc_lab.experiments.published import TABLE_1, TABLE_2
-from stc_lab.plots.ablation import ablation_figure
-from stc_lab.plots.label_efficiency import equivalence_figure, gain_curves, label_efficiency
+from stc_lab.plots.ablation import ablation_figure, ablation_words
+from stc_lab.plots.label_efficiency import equivalence_figure, equivalence_words, gain_curves, label_efficiency
 from stc_lab.plots.label_reach import reach_figure, reach_words, teacher_panels
 from stc_lab.plots.pasad_figures import comparisons, gallery_figure, study_figures, write_figures
 from stc_lab.plots.point_names import name_places
@@ -57,10 +57,29 @@ def test_gains_have_their_interval_and_the_printed_ones_beside() -> None:
     assert min(wide.error_y.array) > 0
 
 
-def test_bounds_are_open_markers() -> None:
-    own = trace(equivalence_figure(STUDY), METHOD)
-    assert own.y == pytest.approx([2, 2, 2, 2, 2, 1])
+def test_extrapolations_are_open_markers_and_said_to_be() -> None:
+    figure = equivalence_figure(STUDY)
+    own = trace(figure, METHOD)
+    assert own.y == pytest.approx([2] * 6)
     assert list(own.marker.symbol) == ["square"] * 5 + ["square-open"]
+    assert [line[2] for line in own.customdata] == [""] * 5 + [" (extrapolated)"]
+    assert any("extrapolated" in (one.name or "") for one in figure.data)
+    assert "2.0 at 800, 2.0* at 1600" in equivalence_words(STUDY) and "extrapolated" in equivalence_words(STUDY)
+    assert "extrapolated" not in equivalence_words([one for one in STUDY if one["row"] == CONTINUED])
+
+
+def test_factors_are_drawn_over_a_log_axis_that_holds_them_all() -> None:
+    study = made_up_study({METHOD: 0.15, IDENTITY: -0.2}, noise=0.01)
+    figure = equivalence_figure(study)
+    low, high = figure.layout.yaxis.range
+    for name, factor in ((METHOD, 8), (IDENTITY, 1 / 16)):
+        own = trace(figure, name)
+        assert (
+            own.y == pytest.approx([factor] * 6, rel=0.3) and low < np.log10(min(own.y)) < np.log10(max(own.y)) < high
+        )
+        assert np.all(np.array(own.error_y.arrayminus) < own.y) and min(own.error_y.array) > 0
+    assert figure.layout.yaxis.type == "log" and {"1/4", "1", "8"} < set(figure.layout.yaxis.ticktext)
+    assert trace(figure, METHOD, 1).y == pytest.approx([2.0, 2.0, 4.4, 2.1, 2.0, 1.0], abs=0.05)
 
 
 def test_the_ablation_has_both_strengths_and_the_printed_gains() -> None:
@@ -71,6 +90,8 @@ def test_the_ablation_has_both_strengths_and_the_printed_gains() -> None:
     assert printed.x == pytest.approx(
         [value - TABLE_2[CONTINUED] for row, value in TABLE_2.items() if row != CONTINUED]
     )
+    for words in (figure.layout.xaxis.title.text, ablation_words(STUDY)):
+        assert "at 50 labels" in words and "lowest share" in words
 
 
 def test_the_scatter_names_classes_and_correlations() -> None:
@@ -135,7 +156,7 @@ def test_the_gallery_is_saved_beside_them(tmp_path: Path) -> None:
     (gallery,) = [one for one in saved if one.html.stem == "gallery"]
     assert len(saved) == 8 and "0% against 100%" in gallery.alt
     titles = texts(gallery_figure(STUDY, [frame])[0])
-    assert f"Baseline, {COUNTS[-1]} labels" in titles and f"Consistency, {COUNTS[0]} labels" in titles
+    assert f"Continued baseline, {COUNTS[-1]} labels" in titles and f"Consistency, {COUNTS[0]} labels" in titles
 
 
 def test_reach_and_teachers(tmp_path: Path) -> None:

@@ -53,15 +53,23 @@ def made_up_study(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     ablation: Mapping[str, float] | None = None,
     noise: float = 0.0,
+    base_noise: float = 0.0,
+    draw: int = 0,
 ) -> list[dict[str, Any]]:
-    """Rows that gain so much (shares of mIoU) over the continued baseline in every seed, give or take `noise`."""
-    generator = np.random.default_rng(0)
+    """Rows that gain so much (shares of mIoU) over the continued baseline in every seed, give or take `noise`.
+
+    The continued baseline itself is off by `base_noise`. Another `draw` is another study.
+    """
+    generator, of_base = np.random.default_rng(draw), np.random.default_rng([draw, 1])
 
     def score(count: int, seed: int, gain: float) -> float:
         return base_score(count, seed) + gain + noise * float(generator.standard_normal())
 
+    def base(count: int, seed: int) -> float:
+        return base_score(count, seed) + base_noise * float(of_base.standard_normal())
+
     rows = [
-        result(row, count, seed, base_score(count, seed) if row == CONTINUED else score(count, seed, gain))
+        result(row, count, seed, base(count, seed) if row == CONTINUED else score(count, seed, gain))
         for count in counts
         for seed in seeds
         for row, gain in {CONTINUED: 0.0, **gains}.items()
