@@ -65,7 +65,7 @@ def pasad_jobs(profile: str) -> list[Job]:
         for seed in plan.seeds
     }
     planned = planned_rows(plan)
-    learned = Job("geometry", "geometry", {"profile": profile}, (videos.name,), 5 * PRESETS[plan.rooms].train_scenes)
+    learned = Job("geometry", "geometry", {"profile": profile}, (videos.name,), 2 * PRESETS[plan.rooms].train_scenes)
     rows = [
         Job(
             _slug(row, *([strength] if strength == "equalised" else []), count, seed),

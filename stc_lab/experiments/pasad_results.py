@@ -134,7 +134,7 @@ class KeptStudy:
 
     results: list[dict[str, Any]]
     progress: Progress
-    seconds: float = math.nan  # of all trainings together
+    seconds: float = math.nan  # of all jobs together, each on one thread
 
 
 def planned_runs(profile: str) -> int:
@@ -155,8 +155,7 @@ def kept_study(path: Path = KEPT) -> KeptStudy:
         return KeptStudy([], progress_of([], "full"))
     kept = json.loads(path.read_text(encoding="utf-8"))
     results = [_expanded(one, kept["classes"]) for one in kept["results"]]
-    seconds = sum(one.get("seconds") or 0.0 for one in results)
-    return KeptStudy(results, progress_of(results, "full"), seconds)
+    return KeptStudy(results, progress_of(results, "full"), kept.get("job_seconds", math.nan))
 
 
 def kept_results(path: Path = KEPT) -> list[dict[str, Any]]:
@@ -164,7 +163,7 @@ def kept_results(path: Path = KEPT) -> list[dict[str, Any]]:
     return kept_study(path).results
 
 
-def keep_results(results: Sequence[Result], path: Path = KEPT) -> Path:
+def keep_results(results: Sequence[Result], path: Path = KEPT, *, job_seconds: float = math.nan) -> Path:
     """Write results small: classes named once, shares to 5 digits, no recipes, and confusion only where it is shown.
 
     It is shown at Table 2's label count, for the rows that notebook 06 compares; in thousandths of each true class.
@@ -180,7 +179,8 @@ def keep_results(results: Sequence[Result], path: Path = KEPT) -> Path:
     ]
     compact = [_compacted(result, classes, id(result) in shown) for result in results]
     body = ",\n".join(json.dumps(one, separators=(",", ":")) for one in compact)
-    head = json.dumps({"classes": classes})
+    took = {} if math.isnan(job_seconds) else {"job_seconds": round(job_seconds)}
+    head = json.dumps({"classes": classes, **took})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_file = path.with_name(f".{path.name}.partial")
     partial_file.write_text(f'{head[:-1]}, "results": [\n{body}\n]}}\n', encoding="utf-8")

@@ -82,7 +82,6 @@ __all__ = [
 MODEL, CHECKPOINT, STRENGTHS = "model.safetensors", "checkpoint.safetensors", "strengths.json"
 EDGES = "edges.safetensors"
 CHECKPOINT_EVERY = 50  # steps: what a run that is killed loses at most
-FIRST_TEST_ROOM = 30  # those before were looked at while the kit was built
 Log = Callable[[dict[str, Any]], None]
 
 
@@ -94,14 +93,14 @@ def training_videos(profile: Profile, *, geometry: str = "exact") -> Videos:
 
 
 def judging_videos(profile: Profile, split: str) -> Videos:
-    """Validation rooms, on which all was chosen; or test rooms that nothing was chosen on, nor looked at before."""
+    """Validation rooms, on which all was chosen; or test rooms, of which the large profiles have some to themselves."""
     if split == "validation":
         return rooms_videos("val", PRESETS[profile.rooms])
     if split != "test":
         raise InputError(f"split must be validation or test, got {split!r}")
-    config = replace(PRESETS[profile.rooms], test_scenes=FIRST_TEST_ROOM + profile.test_rooms)
+    config = replace(PRESETS[profile.rooms], test_scenes=profile.first_test_room + profile.test_rooms)
     table = rooms_videos("test", config).table
-    return array_videos(INFO, table.select(range(FIRST_TEST_ROOM * config.frames, len(table))))
+    return array_videos(INFO, table.select(range(profile.first_test_room * config.frames, len(table))))
 
 
 def render(profile: Profile) -> dict[str, int]:

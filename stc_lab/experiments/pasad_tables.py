@@ -69,8 +69,8 @@ def table_1(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFram
 def table_2(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFrame":
     """The parts of the loss at one low label count, at each strength that has results; columns as in `table_1`.
 
-    `p, Holm` is corrected over the rows of a strength. The controls stand below, at the strength that they were run at;
-    `over identity` compares with the identity warp at that strength, or else at equal weight.
+    `p, Holm` is corrected over the rows of a strength, without the controls. These stand below, at the strength that
+    they were run at; `over identity` compares with the identity warp at that strength, or else at equal weight.
     """
     import pandas as pd
 
@@ -94,7 +94,7 @@ def table_2(results: Sequence[Result], *, measure: str = "miou") -> "pd.DataFram
     frame = pd.DataFrame(lines, columns=columns)
     frame["p, Holm"] = math.nan
     for strength in frame["strength"].unique():
-        own = frame["strength"] == strength
+        own = (frame["strength"] == strength) & ~frame["row"].isin(CONTROLS)
         frame.loc[own, "p, Holm"] = holm(frame.loc[own, "p"].tolist())
     return frame
 
@@ -148,11 +148,24 @@ def readable(frame: "pd.DataFrame") -> "pd.DataFrame":
                 "accuracy": f"{line['accuracy']:.1f}",
                 "agreement": f"{line['temporal agreement']:.1f}",
                 "VC8": f"{line['VC8']:.1f}",
+                "p, Holm": "-" if math.isnan(line["p, Holm"]) else f"{line['p, Holm']:.3f}",
+                "tried": line["tried"],
                 "published": _published(line),
             }
         )
-    columns = [*keys, "seeds", "mIoU", "gain", "over identity", "accuracy", "agreement", "VC8", "published"]
-    return pd.DataFrame(lines, columns=columns)
+    numbers = [
+        "seeds",
+        "mIoU",
+        "gain",
+        "over identity",
+        "accuracy",
+        "agreement",
+        "VC8",
+        "p, Holm",
+        "tried",
+        "published",
+    ]
+    return pd.DataFrame(lines, columns=[*keys, *numbers])
 
 
 def plus_minus(value: float, spread: float) -> str:

@@ -1,4 +1,4 @@
-"""What was tried to get more out of the views, on validation rooms, each setting beside its own control."""
+"""What was tried to get more out of the views, on validation rooms, each beside its control where one was run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def kept_trials() -> list[dict[str, Any]]:
 
 
 def search_table(trials: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
-    """A line for each setting, the largest gain first: mIoU in per cent, paired gains in points.
+    """A line for each setting, those of most seeds first, then the largest gain: mIoU in per cent, gains in points.
 
     The gain is over the baseline that was trained on for as many steps; "name | identity" is the control of "name".
     """
@@ -43,8 +43,10 @@ def search_table(trials: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
         base = {} if name == "baseline" else bases.get((count, steps), {})
         gain, over = _gain(base, own), _gain(control, own)
         text = plus_minus(mean.value, mean.spread)
-        lines.append((gain[0], dict(zip(COLUMNS, (name, count, steps, mean.n, text, gain[1], over[1]), strict=True))))
-    lines.sort(key=lambda line: -line[0])
+        lines.append(
+            ((-mean.n, -gain[0]), dict(zip(COLUMNS, (name, count, steps, mean.n, text, gain[1], over[1]), strict=True)))
+        )
+    lines.sort(key=lambda line: line[0])
     return pd.DataFrame([line for _, line in lines], columns=list(COLUMNS))
 
 

@@ -122,6 +122,14 @@ def results(profile: str, root: Path | None = None, *, study: str = "pasad") -> 
     ]
 
 
+def job_seconds(profile: str, root: Path | None = None, *, study: str = "pasad") -> float:
+    """What all finished jobs of a study took together; of one that was stopped and resumed, its last part."""
+    store = store_of(study, profile, root)
+    done = [name for name, job in store.planned().items() if store.is_done(name, job["identity"])]
+    made_with: list[Mapping[str, Any]] = [read_json(store.job(name) / "environment.json") for name in done]
+    return float(sum(one["seconds"] for one in made_with))
+
+
 def keep(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what a job found, in JSON's types, as its metrics; in the lab there is no job, so only return it."""
     folder = run_folder()

@@ -96,7 +96,7 @@ def teacher_panels(videos: Videos, one: ClassReach, *, gaps: Sequence[int]) -> l
 
 
 def gallery_panels(frames: Sequence[GalleryFrame], names: Sequence[str], few: int, many: int) -> list[Panel]:
-    """A row of four for each frame: image, truth, the baseline with `many` labels, consistency with `few`."""
+    """A row of four for each frame: image, truth, the continued baseline with `many` labels, consistency with `few`."""
     if not frames:
         raise InputError("a gallery needs at least one frame, got none", hint=RULE)
     palette = class_palette(names)
@@ -107,7 +107,10 @@ def gallery_panels(frames: Sequence[GalleryFrame], names: Sequence[str], few: in
             image_panel(frame.image, frame.place, f"{frame.video}, frame {frame.index}"),
             label_panel(frame.truth, palette, "Truth", f"rare: {', '.join(frame.rare)} ({int(rare.sum())} px)"),
             label_panel(
-                frame.many, palette, f"Baseline, {many} labels", f"{frame.many_recall:.0%} of the rare pixels right"
+                frame.many,
+                palette,
+                f"Continued baseline, {many} labels",
+                f"{frame.many_recall:.0%} of the rare pixels right",
             ),
             label_panel(
                 frame.few, palette, f"Consistency, {few} labels", f"{frame.few_recall:.0%} of the rare pixels right"
@@ -119,7 +122,7 @@ def gallery_panels(frames: Sequence[GalleryFrame], names: Sequence[str], few: in
 def gallery_words(frames: Sequence[GalleryFrame]) -> str:
     """What the gallery shows, in words."""
     said = "; ".join(f"{f.place}: {f.many_recall:.0%} against {f.few_recall:.0%} ({', '.join(f.rare)})" for f in frames)
-    return f"Rare pixels found by the baseline with many labels against consistency with few, frame by frame. {said}."
+    return f"Rare pixels found by the continued baseline with many labels against consistency with few: {said}."
 
 
 def _frames(count: int) -> str:

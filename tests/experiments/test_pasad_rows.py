@@ -11,6 +11,7 @@ from stc_lab.data import supervised_rows
 from stc_lab.data.rooms import PRESETS, rooms_videos
 from stc_lab.errors import InputError
 from stc_lab.experiments import pasad_rows
+from stc_lab.experiments.pasad_profiles import FRESH
 from stc_lab.experiments.pasad_rows import (
     ABLATION,
     MODEL,
@@ -186,13 +187,16 @@ def test_scores_are_those_of_the_model_and_fit_one_another(runs):
     assert 0 <= scores["temporal_agreement"] <= 1 and scores["steps"] == TINY.baseline_steps and scores["seconds"] > 0
 
 
-def test_test_rooms_were_in_no_earlier_study():
+def test_the_full_study_has_test_rooms_of_its_own():
     videos = judging_videos(TINY, "test")
-    assert len(videos.names) == TINY.test_rooms
-    seen = {f"rooms-test-{number:04d}" for number in range(max(config.test_scenes for config in PRESETS.values()))}
-    assert seen.isdisjoint(videos.names)
-    whole = rooms_videos("test", dataclasses.replace(PRESETS["tiny"], test_scenes=pasad_rows.FIRST_TEST_ROOM + 2))
-    torch.testing.assert_close(videos.clip(videos.names[1]).image, whole.clip(videos.names[1]).image)
+    own = judging_videos(dataclasses.replace(TINY, first_test_room=3), "test")
+    assert len(videos.names) == len(own.names) == TINY.test_rooms
+    whole = rooms_videos("test", dataclasses.replace(PRESETS["tiny"], test_scenes=3 + TINY.test_rooms))
+    assert [*videos.names, *own.names] == [*whole.names[: TINY.test_rooms], *whole.names[3:]]
+    assert torch.equal(own.frames([0]).image, whole.frames([whole.row(whole.names[3], 0)]).image)
+    for profile in PROFILES.values():
+        last = profile.first_test_room + profile.test_rooms
+        assert last <= FRESH or profile.first_test_room == FRESH, profile.name
     assert all(name.startswith("rooms-val") for name in judging_videos(TINY, "validation").names)
 
 
