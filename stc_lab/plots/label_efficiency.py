@@ -173,7 +173,7 @@ def equivalence_figure(
     ticks = {"tickvals": [2.0**power for power in powers], "ticktext": [_ratio(power) for power in powers]}
     figure.update_yaxes(type="log", range=[low, high], **ticks)
     figure.update_yaxes(title_text="labels replaced / labels used", row=1, col=1)
-    return dress(figure, title=title, width=width, height=height, lines=3, above=36)
+    return dress(figure, title=title, width=width, height=height, lines=2, above=36)
 
 
 def efficiency_words(results: Sequence[Result]) -> str:
