@@ -32,7 +32,9 @@ PICTURES = (
 )
 
 
-def with_table(readme: str, kept: Sequence[Result], progress: str, seconds: float = math.nan) -> str:
+def with_table(
+    readme: str, kept: Sequence[Result], progress: str, *, seconds: float = math.nan, picture: str = ""
+) -> str:
     """The README's text with the table of these results between its marks; InputError where they are missing."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -45,7 +47,8 @@ def with_table(readme: str, kept: Sequence[Result], progress: str, seconds: floa
         f"{seeds} seeds, gains\npaired by seed with Student's 95 % interval ({progress}{took}). "
         "[05](notebooks/05_label_efficiency_and_ablation.ipynb) has the verdicts."
     )
-    return f"{before}{BEGIN}\n{text}\n\n{readme_table(kept)}\n{END}{after}"
+    shown = f"\n![Gain of each row over the continued baseline, by number of labels]({picture})\n" if picture else ""
+    return f"{before}{BEGIN}\n{text}\n\n{readme_table(kept)}\n{shown}{END}{after}"
 
 
 def keep_study(root: Path | None = None, *, readme: Path | None = None) -> list[Path]:
@@ -62,10 +65,12 @@ def keep_study(root: Path | None = None, *, readme: Path | None = None) -> list[
     frames = store_gallery(PROFILE, root=root)
     if frames:
         written.append(keep_gallery(frames, KEPT_GALLERY))
-    written += keep_pictures(store_of("pasad", PROFILE, root).folder / "published")
+    pictures = keep_pictures(store_of("pasad", PROFILE, root).folder / "published")
+    gains = "".join(f"figures/{path.name}" for path in pictures if path.stem == "pasad_gains")
     study = kept_study()
-    page.write_text(with_table(text, study.results, str(study.progress), study.seconds), encoding="utf-8")
-    return [*written, page]
+    new = with_table(text, study.results, str(study.progress), seconds=study.seconds, picture=gains)
+    page.write_text(new, encoding="utf-8")
+    return [*written, *pictures, page]
 
 
 def keep_pictures(published: Path, folder: Path | None = None) -> list[Path]:
