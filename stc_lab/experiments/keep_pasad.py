@@ -44,7 +44,7 @@ def with_table(
     took = "" if math.isnan(seconds) else f", {seconds / 3600:.1f} hours of one CPU thread"
     text = (
         "Table 1 of Pasad et al. on rooms that nothing was chosen on: mean IoU in per cent, mean ± sample deviation of "
-        f"{seeds} seeds, gains\npaired by seed with Student's 95 % interval ({progress}{took}). "
+        f"{seeds} seeds, gains\npaired by seed with Student's 95 % interval ({progress}{took}).\n"
         "[05](notebooks/05_label_efficiency_and_ablation.ipynb) has the verdicts."
     )
     shown = f"\n![Gain of each row over the continued baseline, by number of labels]({picture})\n" if picture else ""

@@ -123,7 +123,7 @@ ABLATION: dict[str, Row] = {
 # Twice as many labels from step to step, over the same ratio as the paper's shares (0.1-4 %): of 4,800 frames, 50 are
 # the fewest that make a net which tells most classes apart, and 1,600 make one that more labels hardly help.
 _COUNTS = (50, 100, 200, 400, 800, 1600)
-_MORE = ("another room", "self-distillation", "best found, learned geometry")
+_MORE = ("best found, learned geometry",)
 _ALWAYS = tuple(name for name in ROWS if name not in _MORE)
 PROFILES: dict[str, Profile] = {
     profile.name: profile
