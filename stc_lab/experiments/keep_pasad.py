@@ -41,7 +41,7 @@ def with_table(
     if not begin or not end:
         raise InputError(f"the README has no {BEGIN} ... {END}", hint="put both where the table is to stand")
     seeds = len({result["seed"] for result in kept})
-    took = "" if math.isnan(seconds) else f", {seconds / 3600:.1f} hours of one CPU thread"
+    took = "" if math.isnan(seconds) else f", in jobs of one thread that took {seconds / 3600:.1f} hours in all"
     text = (
         "Table 1 of Pasad et al. on rooms that nothing was chosen on: mean IoU in per cent, mean ± sample deviation of "
         f"{seeds} seeds, gains\npaired by seed with Student's 95 % interval ({progress}{took}).\n"

@@ -45,7 +45,13 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Metric]:
-    loaded = json.loads(path.read_text(encoding="utf-8"))
+    """The JSON object in a file; InputError when it holds something else."""
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON: {error}", hint="a damaged disk, or an edit: delete its folder, and it is made again"
+        ) from error
     if not isinstance(loaded, dict):
         raise InputError(
             f"{path} must hold a JSON object, got {type(loaded).__name__}", hint="an edited or foreign file"

@@ -238,6 +238,15 @@ def test_folders_that_cannot_be_written_are_named_before_anything_runs(
 
 
 @pytest.mark.bad_input
+def test_a_damaged_file_of_the_store_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy-quick")
+    store.job("root").mkdir(parents=True)
+    (store.job("root") / "recipe.json").write_text('{"identity": "tr')
+    with pytest.raises(InputError, match=r"root/recipe\.json is not JSON"):
+        store.is_done("root", "anything")
+
+
+@pytest.mark.bad_input
 def test_plans_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STC_LAB_PROJECT", str(toy_study.write_toy(tmp_path)))
     root, walk, *_ = toy_study.toy_jobs("quick")

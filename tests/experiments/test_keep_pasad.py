@@ -51,7 +51,7 @@ def test_a_store_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     # no nets, no gallery
     assert keep_study(tmp_path, readme=readme) == [kept, kept.with_name("reach.json"), *pictures, readme]
     assert pictures[0].read_bytes() == b"picture"
-    assert f"{len(STUDY) * 90 / 3600:.1f} hours of one CPU thread" in readme.read_text()
+    assert f"jobs of one thread that took {len(STUDY) * 90 / 3600:.1f} hours in all" in readme.read_text()
     assert "](figures/pasad_gains.png)" in readme.read_text()
     (one,) = kept_reach(kept.with_name("reach.json"))[0]
     assert len(one.teachers) == TEACHERS and one.teachers[0] == Teacher(7, "room", 3, 10, 30) and one.factor == 3
